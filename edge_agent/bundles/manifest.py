@@ -1,0 +1,270 @@
+"""The manifest: what a model bundle says of its model, read and checked.
+
+Rules: an unknown key is a mistake; what the manifest does not say, the model's own tensors do; each
+family has its own `output` settings. Every key is described in docs/models.md, which a test holds
+to this file. Read `bundle.py` next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from edge_agent.bundles.labels import clean
+from edge_agent.config import yaml_text
+from edge_agent.config.wording import dotted, shown
+from edge_agent.errors import Refused
+from edge_agent.types import InputSpec
+
+NAME_LENGTH = 60
+_LARGEST = 1_000_000
+
+
+def _matching(pattern: str, said: str) -> AfterValidator:
+    """Text of that pattern; Python's `\\w` has the letters of every script."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(said)
+        return text
+
+    return AfterValidator(check)
+
+
+#: Names and versions become folders.
+Name = Annotated[
+    str,
+    _matching(
+        rf"\w[\w.-]{{0,{NAME_LENGTH - 1}}}",
+        f"a name has up to {NAME_LENGTH} letters, digits, `_`, `.` and `-`",
+    ),
+]
+Version = Annotated[
+    str,
+    _matching(r"\w[\w.+-]{0,31}", 'a version is text such as "1.2", without spaces and slashes'),
+]
+AtLeast = Annotated[str, _matching(r">=\d+(\.\d+){0,2}", 'it is written ">=0.1"')]
+Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "a SHA-256 has 64 hex digits, small letters")]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- what goes in ------------------------------------------------------------------------------
+
+
+class Normalize(_Strict):
+    """real = (pixel - mean) / std, a value per channel or one for all."""
+
+    mean: tuple[Finite, ...]
+    std: tuple[Finite, ...]
+
+
+class Quantization(_Strict):
+    """Stated only to be held against the model's own parameters."""
+
+    scale: Finite
+    zero_point: int
+
+
+class ImageInput(_Strict):
+    kind: Literal["image"]
+    size: tuple[Positive, Positive]  # width, height
+    color: Literal["rgb", "bgr", "gray"] = "rgb"
+    layout: Literal["nhwc", "nchw"] = "nhwc"
+    normalize: Literal["none"] | Normalize = "none"
+    resize: Literal["stretch", "letterbox", "crop"] = "stretch"
+    interpolation: Literal["auto", "area", "linear", "nearest"] = "auto"
+    pad: Annotated[int, Field(ge=0, le=255)] = 114
+    quantization: Quantization | None = None
+
+    def spec(self) -> InputSpec:
+        mean = std = None
+        if isinstance(self.normalize, Normalize):
+            mean, std = self.normalize.mean, self.normalize.std
+        return InputSpec(
+            width=self.size[0],
+            height=self.size[1],
+            color=self.color,
+            layout=self.layout,
+            mean=mean,
+            std=std,
+            resize=self.resize,
+            interpolation=self.interpolation,
+            pad=self.pad,
+        )
+
+
+# --- what comes out: the settings of pipeline/decode/<family>.py ---------------------------------
+
+
+class ClassificationOutput(_Strict):
+    activation: Literal["auto", "none", "softmax", "sigmoid"] = "auto"
+    background: Literal["auto"] | bool = "auto"
+    top: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class YoloOutput(_Strict):
+    head: Literal["auto", "rows", "columns"] = "auto"
+    objectness: Literal["auto"] | bool = "auto"
+    boxes: Literal["auto", "normalized", "pixel"] = "auto"
+    iou: Fraction = 0.45
+
+
+class SsdOutput(_Strict):
+    order: tuple[Literal["boxes", "classes", "scores", "count"], ...] = ()
+    background: Literal["auto"] | bool = "auto"
+
+    @field_validator("order")
+    @classmethod
+    def _complete(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        if order and (len(set(order)) != len(order) or {"boxes", "classes", "scores"} - set(order)):
+            raise ValueError("boxes, classes and scores must each stand there once")
+        return order
+
+
+# --- the whole ---------------------------------------------------------------------------------
+
+
+class Requires(_Strict):
+    agent: AtLeast = ">=0.1"
+    ops: tuple[str, ...] = ()
+    memory_mb: Positive | None = None
+
+
+class Budget(_Strict):
+    invoke_ms_p95: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class Manifest(_Strict):
+    """`manifest.yaml` of a bundle; one subclass for each family."""
+
+    name: Name
+    version: Version
+    family: Literal["classification", "yolo", "ssd"]
+    input: ImageInput
+    output: ClassificationOutput | YoloOutput | SsdOutput
+    labels: str | tuple[str, ...] = "labels.txt"
+    min_score: Fraction
+    sha256: Sha256
+    requires: Requires = Requires()
+    budget: Budget = Budget()
+    license: str = ""
+    source: str = ""
+
+
+class ClassificationManifest(Manifest):
+    family: Literal["classification"]
+    output: ClassificationOutput = ClassificationOutput()
+
+
+class YoloManifest(Manifest):
+    family: Literal["yolo"]
+    output: YoloOutput = YoloOutput()
+
+
+class SsdManifest(Manifest):
+    family: Literal["ssd"]
+    output: SsdOutput = SsdOutput()
+
+
+OfFamily: TypeAlias = ClassificationManifest | YoloManifest | SsdManifest
+FAMILIES = ("classification", "yolo", "ssd")
+_ADAPTER: TypeAdapter[OfFamily] = TypeAdapter(Annotated[OfFamily, Field(discriminator="family")])
+
+
+def as_manifest(data: Any) -> Manifest:
+    """Raises ValidationError."""
+    return _ADAPTER.validate_python(data)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a file. Raises Refused with the first thing that is wrong and its place."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise Refused(f"{path.name} of the bundle is larger than {_LARGEST // 1_000_000} MB")
+        tree = yaml_text.parse(path.read_text("utf-8"))
+    except OSError as fault:
+        raise Refused(f"{path.name} of the bundle cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{path.name} of the bundle is not UTF-8 text") from None
+    if tree.faults:
+        first = tree.faults[0]
+        line, column = first.place or tree.marks.at(first.path)
+        raise Refused(f"{path.name}:{line}:{column}: {dotted(first.path)}: {first.message}")
+    try:
+        return as_manifest(tree.data)
+    except ValidationError as invalid:
+        where, sentence = _mistake(invalid, tree.data)
+        line, column = tree.marks.at(where)
+        raise Refused(f"{path.name}:{line}:{column}: {dotted(where)}: {sentence}") from None
+
+
+def read_labels(folder: Path, manifest: Manifest) -> tuple[str, ...]:
+    """The labels that the manifest lists or whose file it names; line i names class i."""
+    if isinstance(manifest.labels, tuple):
+        return tuple(clean(name, index) for index, name in enumerate(manifest.labels))
+    path = folder / manifest.labels
+    if Path(manifest.labels).name != manifest.labels:
+        raise Refused(f"the manifest names labels outside its bundle: {manifest.labels}")
+    try:
+        lines = path.read_text("utf-8-sig").rstrip().splitlines()
+    except OSError as fault:
+        raise Refused(f"{path.name} of the bundle cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{path.name} of the bundle is not UTF-8 text") from None
+    return tuple(clean(line, index) for index, line in enumerate(lines))
+
+
+def _mistake(invalid: ValidationError, data: object) -> tuple[tuple[str | int, ...], str]:
+    """Where the mistake is that lies deepest in the file, and what it is."""
+    found = [(_place(details, data), details) for details in invalid.errors(include_url=False)]
+    where, details = max(found, key=lambda each: len(each[0]))
+    match details["type"]:
+        case "union_tag_not_found":
+            return ("family",), f"missing, allowed: {' | '.join(FAMILIES)}"
+        case "union_tag_invalid":
+            family = data.get("family") if isinstance(data, Mapping) else None
+            return ("family",), f"{shown(family)}: this version decodes {', '.join(FAMILIES)}"
+        case "missing":
+            return where, "missing"
+        case "extra_forbidden":
+            return where, "unknown key"
+        case "value_error":
+            return where, f"{shown(details['input'])}: {details['ctx']['error']}"
+    return where, f"{shown(details['input'])}: {details['msg'].removeprefix('Input ')}"
+
+
+def _place(details: ErrorDetails, data: object) -> tuple[str | int, ...]:
+    """pydantic also names the family and the alternatives it tried: only what stands in the file,
+    and a key that is missing there."""
+    path: tuple[str | int, ...] = ()
+    here: Any = data
+    for part in details["loc"]:
+        if part in (here if isinstance(here, Mapping) else _indexes(here)):
+            here = here[part]
+            path = (*path, part)
+    if details["type"] == "missing":
+        path = (*path, details["loc"][-1])
+    return path
+
+
+def _indexes(here: object) -> range:
+    return range(len(here)) if isinstance(here, list) else range(0)

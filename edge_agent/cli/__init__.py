@@ -1,0 +1,143 @@
+"""The command line: one file per command, loaded only when it is called.
+
+`--help` and `version` load none of them, so a tired person on a slow board waits for nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+import click
+
+from edge_agent import __version__
+from edge_agent.errors import EdgeError, NoRoom
+
+#: Name -> what stands in `--help`. The file of a command bears its name, its object is `command`.
+COMMANDS = {
+    "demo": "See it work: built-in scene, shipped model, real database.",
+    "run": "The service: what systemd starts.",
+    "check": "Validate a configuration; name every mistake.",
+    "infer": "One model on pictures, once.",
+    "replay": "Recorded input through the very same pipeline; batch mode.",
+    "status": "Is it well? Works when the agent is down, too.",
+    "events": "List, show and export what was seen.",
+    "why": "Why an event was raised, or why nothing was.",
+    "pause": "Stop inferring, all pipelines or one.",
+    "resume": "Go on inferring.",
+    "reload": "Read the configuration again.",
+    "models": "Import, list, test, measure and activate models.",
+    "sources": "The sources of the configuration.",
+    "bench": "What the whole pipeline costs on this board.",
+    "schema": "Print the JSON Schema of a document.",
+    "version": "Print the version.",
+    "completion": "Print the completion script for a shell.",
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edge_agent.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output has gone (`| head`): nothing is wrong. What is still in our
+            # hands must go somewhere, or Python complains at its exit.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            return 0
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edge-agent", message="%(prog)s %(version)s")
+def root() -> None:
+    """On-device inference for embedded Linux: judges frames here, sends only what matters."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code of the contract. Errors become one sentence on stderr."""
+    as_json = "--json" in arguments
+    try:
+        code = root.main(list(arguments), prog_name="edge-agent", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return 130
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        click.echo(help_wanted.ctx.get_help() if help_wanted.ctx else "", err=True)
+        return 2
+    except click.ClickException as fault:
+        say_error("usage", _sentence(fault), f"{_command_of(fault, arguments)} --help", as_json)
+        return 2
+    except EdgeError as fault:
+        say_error(fault.code, fault.message, fault.next, as_json)
+        return fault.exit_code
+    except MemoryError:
+        say_error(NoRoom.code, "there is not enough memory for it", "", as_json)
+        return NoRoom.exit_code
+    except OSError as fault:
+        if fault.errno != errno.ENOSPC:
+            raise
+        say_error(NoRoom.code, "there is no space left for the output", "see: df -h", as_json)
+        return NoRoom.exit_code
+
+
+def _sentence(fault: click.ClickException) -> str:
+    """What click says, on one line; of an unknown command what all of them say."""
+    if isinstance(fault, click.exceptions.NoSuchCommand) and fault.ctx is not None:
+        known = fault.ctx.command
+        names = known.list_commands(fault.ctx) if isinstance(known, click.Group) else []
+        group = fault.ctx.command_path.removeprefix("edge-agent").strip()
+        name = f"{group} {fault.command_name}".strip()
+        return f"there is no command {name!r}{nearest(fault.command_name, names)}"
+    return " ".join(fault.format_message().split())
+
+
+def _command_of(fault: click.ClickException, arguments: Sequence[str]) -> str:
+    """Whose help to read: an option's own fault does not always know its command."""
+    if isinstance(fault, click.UsageError) and fault.ctx is not None:
+        return fault.ctx.command_path
+    context = click.Context(root, info_name="edge-agent")
+    for word in arguments:
+        command = context.command
+        inner = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if inner is None:
+            break
+        context = click.Context(inner, context, word)
+    return context.command_path
+
+
+def say_error(code: str, message: str, next_step: str, as_json: bool) -> None:
+    """One sentence on stderr, then `next: ...`; with --json one line of JSON."""
+    if as_json:
+        error = {"code": code, "message": message, "next": next_step or None}
+        click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
+        return
+    click.echo(f"edge-agent: {message}", err=True)
+    if next_step:
+        click.echo(f"next: {next_step}", err=True)

@@ -1,0 +1,85 @@
+"""`edge-agent check`: every mistake of a configuration at its line, or how fast its rules are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_agent.cli.options import (
+    config_option,
+    default_state,
+    existing_config,
+    json_option,
+    state_option,
+)
+from edge_agent.cli.render import duration, say, table
+from edge_agent.config.wording import printable
+from edge_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_agent.service.check import AlertTime, Report
+
+
+@click.command()
+@config_option
+@state_option
+@json_option
+def command(config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Validate a configuration; name every mistake, else each rule's worst time to alert."""
+    from edge_agent.service.check import check
+
+    report = check(existing_config(config), state, default_state())
+    if as_json:
+        say(json.dumps(document(report), ensure_ascii=False))
+    else:
+        say_faults(report)
+    if report.mistakes:
+        count = len(report.mistakes)
+        mistakes = "1 mistake" if count == 1 else f"{count} mistakes"
+        raise UsageError(
+            f"{printable(str(report.file))} has {mistakes}", "correct the file and check it again"
+        )
+    if not as_json:
+        say_times(report)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """`check/1`."""
+    return {
+        "schema": "check/1",
+        "file": printable(str(report.file)),
+        "ok": not report.mistakes,
+        "mistakes": [asdict(mistake) for mistake in report.mistakes],
+        "warnings": [asdict(warning) for warning in report.warnings],
+        "alerts": [asdict(alert) for alert in report.alerts],
+    }
+
+
+def say_faults(report: Report) -> None:
+    """One line each, on stderr: what `grep` and editors understand."""
+    for mistake in report.mistakes:
+        click.echo(str(mistake), err=True)
+    for warning in report.warnings:
+        click.echo(f"{warning} (a warning)", err=True)
+
+
+def say_times(report: Report) -> None:
+    say(f"{printable(str(report.file))}: no mistakes")
+    for pipeline, alerts in groupby(report.alerts, key=lambda alert: alert.pipeline):
+        rules = list(alerts)
+        say(f"\n{pipeline}: worst time from what happens to its event {rate(rules[0])}")
+        table(["rule", "priority", "worst time"], [row(rule) for rule in rules], fold="rule")
+
+
+def row(alert: AlertTime) -> tuple[str, str, str]:
+    worst = "as the source" if alert.worst_s is None else duration(alert.worst_s)
+    return alert.rule, alert.priority, worst
+
+
+def rate(alert: AlertTime) -> str:
+    return "with every frame" if alert.fps is None else f"at {alert.fps:g} frames/s"

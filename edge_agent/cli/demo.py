@@ -1,0 +1,72 @@
+"""`edge-agent demo`: the main job with nothing but the package, and what a newcomer makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edge_agent.service.demo import Shown
+
+
+@click.command()
+@click.option(
+    "--seconds",
+    type=click.IntRange(5, 3600),
+    default=80,
+    show_default=True,
+    help="How many seconds of the scene to watch (as fast as the machine can).",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
+def command(seconds: int, out: Path, seed: int) -> None:
+    """Watch a built-in loading yard with the shipped model, and say what came of it.
+
+    Everything is real: the int8 model, the gate, tracker and rules, the database, and the buffer
+    in which alerts wait for a broker.
+    """
+    from edge_agent.policy.documents import dump
+    from edge_agent.service.demo import show
+
+    shown = show(out, seconds, seed)
+    click.echo("\n".join(_summary(shown, seconds, out)))
+    click.echo(dump(shown.report))
+
+
+def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
+    from edge_agent.cli.render import counts, ledger_line
+    from edge_agent.types import Ledger
+
+    report = shown.report
+    ledger = Ledger(**report["frames"])
+    return [
+        f"Watched {seconds} s of a loading yard by day and by night in {report['wall_s']:.1f} s.",
+        "",
+        f"Seen     {counts(shown.objects)}",
+        *_wrapped("Frames   ", ledger_line(ledger)),
+        f"Events   {counts(shown.events)}",
+        *(f"         {line}" for line in shown.lines),
+        f"Model    {report['model']} on {report['engine']}, {_invoke(report)}",
+        f"Buffer   {shown.waiting} messages wait for a broker, none is lost",
+        "",
+        f"Picture  {shown.picture or 'no frame had anything in it'}",
+        f"Config   {out / 'config.yaml'}",
+        f"Database {out / 'state' / 'edge.db'}",
+        "",
+        f"Look at it:  edge-agent events list --state {out / 'state'}",
+        f"Why?         edge-agent why {shown.best or 'EVENT'} --state {out / 'state'}",
+        "",
+    ]
+
+
+def _invoke(report: dict[str, Any]) -> str:
+    timing = report["latency_ms"]["invoke"]
+    return "never invoked" if timing is None else f"{timing['p50']:.2f} ms an inference"
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, 80, initial_indent=head, subsequent_indent=" " * len(head))

@@ -1,0 +1,300 @@
+"""`edge-agent models`: bring a model in, try it, measure it, put it in charge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_agent.cli.infer import say_guesses
+from edge_agent.cli.names import complete_model
+from edge_agent.cli.options import config_option, json_option, state_directory, state_option
+from edge_agent.errors import EdgeError, Refused, UsageError
+
+if TYPE_CHECKING:
+    from edge_agent.bundles.bundle import Bundle
+    from edge_agent.engines import EngineName
+    from edge_agent.engines.measure import Measurement
+    from edge_agent.service.inventory import Entry
+
+
+@click.group()
+def command() -> None:
+    """Import, list, show, test, measure, activate and remove models."""
+
+
+@command.command("list")
+@config_option
+@state_option
+@json_option
+def list_models(config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Every model: active, previous, factory (shipped, replaced), candidate, broken."""
+    from edge_agent.cli.render import table
+    from edge_agent.service.inventory import inventory
+
+    entries = inventory(state_directory(state, config))
+    if as_json:
+        _say_entries(entries)
+        return
+    rows = [
+        (entry.name, entry.version, entry.family, entry.state, _size(entry), _speed(entry))
+        for entry in entries
+    ]
+    table(("name", "version", "family", "state", "input", "measured"), rows, fold="name")
+
+
+@command.command()
+@click.argument("name", shell_complete=complete_model)
+@config_option
+@state_option
+@json_option
+def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> None:
+    """What the active version of a bundle says of itself: manifest, labels, hash, card."""
+    from edge_agent.bundles.find import find
+    from edge_agent.policy.documents import dump
+
+    bundle = find(name, state_directory(state, config), Path())
+    document = _shown(bundle)
+    if as_json:
+        click.echo(dump({"schema": "model/1", **document}))
+        return
+    from edge_agent.cli.render import table
+
+    labels = f"{len(bundle.labels)}: {', '.join(bundle.labels[:8])}"
+    rows = [
+        (key, labels if key == "labels" else _plain(value))
+        for key, value in document.items()
+        if value not in (None, "", {})
+    ]
+    table(("", ""), rows, fold="")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call it. [the file's name]")
+@click.option("--family", help="classification, yolo or ssd. [guessed]")
+@click.option("--labels", type=click.Path(path_type=Path), help="A label file. [the model's own]")
+@config_option
+@state_option
+@json_option
+def import_file(
+    file: Path, config: Path | None, state: Path | None, as_json: bool, **said: Any
+) -> None:
+    """Turn FILE (a bare .tflite, a bundle's folder or .tar) into an installed bundle.
+
+    It is loaded, run and decoded in a child process first; what fails there is refused.
+    """
+    from edge_agent.cli.infer import wish
+    from edge_agent.service.install import import_model
+    from edge_agent.service.inventory import entry_of
+
+    folder = state_directory(state, config)
+    done = import_model(file, wish(said), folder)
+    entry = entry_of(done.bundle.name, done.slot, folder)
+    if as_json:
+        _say_entries((entry,))
+        return
+    what = "imported" if done.fresh else "is here already, nothing was changed:"
+    click.echo(f"{what} {entry.name} {entry.version} ({entry.family}, {entry.labels} labels)")
+    say_guesses(done.guessed)
+    for refusal in done.refusals:
+        click.echo(f"but: {refusal}")
+    if done.active:
+        click.echo(f"next: edge-agent infer {entry.name} PICTURE")
+    else:
+        click.echo(f"next: edge-agent models activate {entry.name} {entry.version}")
+
+
+@command.command()
+@click.argument("name", shell_complete=complete_model)
+@click.option("--engine", help="Only this one. [every engine that is installed]")
+@config_option
+@state_option
+@json_option
+def test(
+    name: str, engine: str | None, config: Path | None, state: Path | None, as_json: bool
+) -> None:
+    """Run a bundle's golden set on every engine of this board; exit 1 where an answer differs."""
+    from edge_agent.bundles.find import find
+    from edge_agent.policy.documents import dump
+
+    folder = state_directory(state, config)
+    bundle = find(name, folder, Path())
+    tested = [_tested(bundle, each, folder) for each in _engines(engine)]
+    if as_json:
+        click.echo(dump({"schema": "model-test/1", "model": bundle.name, "engines": tested}))
+    for each in () if as_json else tested:
+        verdict = (
+            f"{len(each['differences'])} differences" if each["differences"] else "as recorded"
+        )
+        click.echo(f"{each['engine']}: {each['refused'] or verdict}")
+        for difference in each["differences"]:
+            click.echo(f"  {difference}")
+    if any(each["differences"] for each in tested):
+        raise EdgeError(
+            f"model {bundle.name} answers otherwise than its golden set",
+            "do not rely on it here; import it again, or take another engine",
+        )
+    if all(each["refused"] for each in tested):
+        raise Refused(tested[0]["refused"], "choose another model, or another engine")
+
+
+@command.command()
+@click.argument("name", shell_complete=complete_model)
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=10.0, show_default=True)
+@config_option
+@state_option
+@json_option
+def bench(
+    name: str, seconds: float, config: Path | None, state: Path | None, as_json: bool
+) -> None:
+    """Measure every engine and thread count on this board, and keep the answer for `auto`."""
+    from dataclasses import asdict
+
+    from edge_agent.bundles.find import find
+    from edge_agent.policy.documents import dump
+    from edge_agent.service.install import measure_model
+
+    folder = state_directory(state, config)
+    bundle = find(name, folder, Path())
+    found, choice, over = measure_model(bundle, seconds, folder)
+    if as_json:
+        rows = [asdict(each) for each in found]
+        document = {"model": bundle.name, "measurements": rows, "choice": choice, "over": over}
+        click.echo(dump({"schema": "model-bench/1", **document}))
+        return
+    _say_times(found)
+    click.echo(choice)
+    if over is not None:
+        click.echo(over)
+
+
+@command.command()
+@click.argument("name", shell_complete=complete_model)
+@click.argument("version", required=False)
+@config_option
+@state_option
+@json_option
+def activate(
+    name: str, version: str | None, config: Path | None, state: Path | None, as_json: bool
+) -> None:
+    """Put an installed version in charge (the newest, unless VERSION says which), once it has run
+    and given its recorded answers."""
+    from edge_agent.service.install import activate_model
+    from edge_agent.service.inventory import entry_of
+
+    folder = state_directory(state, config)
+    bundle = activate_model(name, version, folder)
+    entry = entry_of(name, bundle.folder.name, folder)
+    if as_json:
+        _say_entries((entry,))
+        return
+    click.echo(f"active: {entry.name} {entry.version}")
+    click.echo("next: edge-agent reload")
+
+
+@command.command()
+@click.argument("name", shell_complete=complete_model)
+@click.argument("version", required=False)
+@config_option
+@state_option
+@json_option
+def remove(
+    name: str, version: str | None, config: Path | None, state: Path | None, as_json: bool
+) -> None:
+    """Remove an installed model, or only a VERSION of it that is not active."""
+    from edge_agent.service.install import remove_model
+    from edge_agent.service.inventory import inventory
+
+    folder = state_directory(state, config)
+    was_active = remove_model(name, version, folder)
+    left = tuple(entry for entry in inventory(folder) if entry.name == name)
+    if as_json:
+        _say_entries(left)
+        return
+    click.echo(f"removed {' '.join(filter(None, [name, version]))}")
+    if was_active:
+        now = "the shipped one is active again" if left else "pipelines that name it cannot start"
+        click.echo(f"it was active: {now}")
+
+
+# --- below: one engine's test ------------------------------------------------------------------
+
+
+def _engines(wanted: str | None) -> list[EngineName]:
+    from edge_agent.engines import available
+
+    found = [each for each in available() if wanted in (None, each)]
+    if not found:
+        raise UsageError(
+            f"the engine {wanted} is not installed", f"one of: {', '.join(available())}"
+        )
+    return found
+
+
+def _tested(bundle: Bundle, engine: EngineName, state: Path) -> dict[str, Any]:
+    from edge_agent.engines import Plan
+    from edge_agent.service.install import check_golden
+    from edge_agent.service.models import open_model
+
+    tested: dict[str, Any] = {"engine": engine, "refused": None, "differences": []}
+    try:
+        opened = open_model(bundle, Plan(engine), state)
+    except Refused as refusal:
+        return {**tested, "refused": refusal.message}
+    return {**tested, "differences": list(check_golden(opened))}
+
+
+# --- below: words ------------------------------------------------------------------------------
+
+
+def _say_entries(entries: tuple[Entry, ...]) -> None:
+    from edge_agent.policy.documents import dump
+    from edge_agent.service.inventory import models_document
+
+    click.echo(dump(models_document(entries)))
+
+
+def _shown(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest.model_dump(mode="json", exclude_none=True)
+    return {
+        **manifest,
+        "labels": list(bundle.labels),
+        "guessed": dict(bundle.guessed),
+        "folder": str(bundle.folder),
+    }
+
+
+def _say_times(measurements: tuple[Measurement, ...]) -> None:
+    from edge_agent.cli.render import table
+
+    ran = [each for each in measurements if each.p50_ms is not None and each.p95_ms is not None]
+    table(
+        ("engine", "threads", "p50", "p95"),
+        [
+            (each.engine, str(each.threads), f"{each.p50_ms:.3f} ms", f"{each.p95_ms:.3f} ms")
+            for each in ran
+        ],
+    )
+    for sentence in dict.fromkeys(each.refused for each in measurements if each.refused):
+        click.echo(f"but: {sentence}")
+
+
+def _size(entry: Entry) -> str:
+    return "" if entry.size is None else f"{entry.size[0]}x{entry.size[1]}"
+
+
+def _speed(entry: Entry) -> str:
+    if entry.invoke_ms is None:
+        return ""
+    return f"{entry.invoke_ms:.2f} ms, {entry.engine} x{entry.threads}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        parts = [f"{key} {_plain(each)}" for key, each in value.items() if each not in ("", [])]
+        return ", ".join(parts)
+    if isinstance(value, list):
+        return " ".join(_plain(each) for each in value)
+    return str(value)

@@ -1,0 +1,152 @@
+"""The options that many commands share, and where the state and the configuration lie.
+
+State: `--state`, then the configuration's `store.path`, EDGE_AGENT_STATE, STATE_DIRECTORY (which
+systemd sets), ~/.local/state/edge-agent. Configuration: `-c`, EDGE_AGENT_CONFIG,
+/etc/edge-agent/config.yaml.
+
+Rule: a configuration that somebody names with `-c` must be right. What is wrong with the one that
+lies there by itself never keeps a person from reading: a line on stderr says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edge_agent.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+ETC = Path("/etc/edge-agent/config.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reading command looks. `note` is what is wrong with the default configuration."""
+
+    state: Path
+    timezone: str | None = None  # of the device, where a configuration names it
+    note: str = ""
+
+
+def config_option(command: Command) -> Command:
+    return click.option(
+        "-c",
+        "--config",
+        "config",
+        type=click.Path(path_type=Path),
+        help=f"The configuration (default: $EDGE_AGENT_CONFIG, {ETC}).",
+    )(command)
+
+
+def state_option(command: Command) -> Command:
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path),
+        help="The state directory (default: store.path, $EDGE_AGENT_STATE, ...).",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="JSON, one document a line.")(
+        command
+    )
+
+
+def config_path(given: Path | None) -> Path:
+    """Which file is meant; it need not be there."""
+    named = os.environ.get("EDGE_AGENT_CONFIG")
+    return given or (Path(named) if named else ETC)
+
+
+def existing_config(given: Path | None) -> Path:
+    """The configuration's file. Raises UsageError when it is not there."""
+    path = config_path(given)
+    if not path.exists():
+        raise UsageError(
+            f"there is no configuration {path}",
+            "say which: -c FILE (an example: configs/minimal.yaml)",
+        )
+    return path
+
+
+def state_directory(state: Path | None, config: Path | None) -> Path:
+    """The state directory for a command that only reads; it need not be there."""
+    if state is not None and config is None:
+        return state
+    return place(state, config).state
+
+
+def place(state: Path | None, config: Path | None) -> Place:
+    """Where to read, having said what is wrong with the default configuration.
+
+    Raises UsageError when the one named with `-c` is wrong.
+    """
+    found = find_place(state, config)
+    if found.note:
+        say_note(found.note)
+    return found
+
+
+def find_place(state: Path | None, config: Path | None) -> Place:
+    """As `place`, and says nothing."""
+    path = config_path(config)
+    if config is None and not _may_be_there(path):
+        return Place(state or default_state())
+    from edge_agent.config.load import read, refusal
+
+    loaded = read(path)
+    if loaded.config is not None:
+        stated = loaded.config.store.path
+        folder = state or (Path(stated) if stated else default_state())
+        return Place(folder, loaded.config.device.timezone)
+    if config is not None:
+        raise refusal(path, loaded.mistakes)
+    folder = state or _legible_state(loaded.data, path) or default_state()
+    return Place(folder, note=f"{loaded.mistakes[0]} (going on with {folder})")
+
+
+def default_state() -> Path:
+    for name in ("EDGE_AGENT_STATE", "STATE_DIRECTORY"):
+        if os.environ.get(name):
+            return Path(os.environ[name].split(":")[0])
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(home) / "edge-agent"
+
+
+def say_note(text: str) -> None:
+    """One line on stderr that is no error; with --json a line of JSON."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("as_json"):
+        import json
+
+        click.echo(json.dumps({"note": text}, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"edge-agent: {text}", err=True)
+
+
+def _may_be_there(path: Path) -> bool:
+    """False only where surely nothing is; what may not be looked at is a fault to be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _legible_state(data: object, path: Path) -> Path | None:
+    """`store.path` of a configuration that is wrong elsewhere: its agent still runs there."""
+    from edge_agent.config.values import file_beside
+
+    store = data.get("store") if isinstance(data, dict) else None
+    stated = store.get("path") if isinstance(store, dict) else None
+    if not isinstance(stated, str) or not stated:
+        return None
+    return Path(file_beside(stated, path.absolute().parent))

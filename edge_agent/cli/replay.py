@@ -1,0 +1,177 @@
+"""`edge-agent replay`: recorded input through the very same pipelines; also the batch mode.
+
+Events go to stdout, everything else to stderr or to a file, so that the output can be piped.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_agent.cli.options import config_option, default_state, existing_config, state_option
+from edge_agent.errors import EdgeError, UsageError
+
+if TYPE_CHECKING:
+    from edge_agent.config.schema import Config
+    from edge_agent.service.replay import Replayed, Wishes
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@config_option
+@state_option
+@click.option("--pipeline", help="Only this one of the configuration's pipelines.")
+@click.option("--start", metavar="TIME", help="When the input begins, RFC 3339. [1970-01-01]")
+@click.option("--speed", type=click.Choice(["max", "real"]), default="max", show_default=True)
+@click.option("--engine", type=click.Choice(["litert", "tflite-runtime"]))
+@click.option("--threads", type=click.IntRange(1, 64))
+@click.option("--detections", type=click.Path(path_type=Path), help="detections/1 lines to FILE.")
+@click.option("--report", type=click.Path(path_type=Path), help="run-report/1 to FILE.")
+@click.option("--against", type=click.Path(path_type=Path), help="Compare with an earlier run.")
+@click.option("--tolerance", type=float, metavar="S", help="--against: seconds that may differ.")
+@click.option("--store", type=click.Path(path_type=Path), help="Keep events and evidence in DIR.")
+def command(files: tuple[str, ...], **options: Any) -> int:
+    """Run recorded FILEs (videos, pictures, folders) through the pipelines, in order.
+
+    Prints one event/1 line per event, when it closes. The same input, configuration, model, engine
+    and threads give the same bytes.
+    """
+    from edge_agent.config.load import load
+    from edge_agent.service.batch import merged_report, replay_all
+    from edge_agent.service.compare import difference, read_events
+
+    began = time.perf_counter()
+    path = existing_config(options["config"])
+    before = read_events(options["against"]) if options["against"] else None
+    wishes = _wishes(load(path), path, options)
+    _all_there(files)
+    results: list[Replayed] = []
+    events: list[str] = []
+    with _output(options["detections"]) as detections, _progress(len(files)) as advance:
+        for result in replay_all(files, path, wishes, advance):
+            results.append(result)
+            events += result.events
+            _write(detections, result.detections)
+            if before is None:
+                click.echo("".join(f"{line}\n" for line in result.events), nl=False)
+            for item in result.broken:
+                click.echo(f"edge-agent: {item.name}, item {item.index}: {item.reason}", err=True)
+    _report(merged_report(results, time.perf_counter() - began), options["report"])
+    if before is not None:
+        diff = difference(before, events, options["tolerance"])
+        click.echo("".join(f"{line}\n" for line in diff), nl=False)
+        return 1 if diff else 0
+    empty = [result for result in results if _nothing_read(result)]
+    return 1 if empty else 0
+
+
+def _wishes(config: Config, path: Path, options: dict[str, Any]) -> Wishes:
+    from edge_agent.service.assemble import Site
+    from edge_agent.service.replay import Wishes
+
+    stated = config.store.path
+    state = options["state"] or (Path(stated) if stated else default_state())
+    site = Site(
+        state=state,
+        beside=path.absolute().parent,
+        engine=options["engine"],
+        threads=options["threads"],
+    )
+    return Wishes(
+        pipelines=_pipelines(config, options["pipeline"]),
+        site=site,
+        start=_moment(options["start"]),
+        real_time=options["speed"] == "real",
+        detections=options["detections"] is not None,
+        store=options["store"],
+    )
+
+
+def _pipelines(config: Config, wanted: str | None) -> tuple[str, ...]:
+    if wanted is None:
+        return tuple(config.pipelines)
+    if wanted not in config.pipelines:
+        raise UsageError(
+            f"the configuration has no pipeline {wanted!r}",
+            f"it has: {', '.join(config.pipelines)}",
+        )
+    return (wanted,)
+
+
+def _moment(text: str | None) -> float:
+    from edge_agent.policy.documents import parse_rfc3339
+
+    if text is None:
+        return 0.0
+    try:
+        return parse_rfc3339(text)
+    except ValueError as fault:
+        raise UsageError(f"--start {text}: {fault}", "write 2026-01-31T08:00:00Z") from None
+
+
+def _all_there(files: Iterable[str]) -> None:
+    """Before the first frame of the first file: is the last one there?"""
+    for name in files:
+        if name.startswith("built-in:") or any(mark in name for mark in "*?["):
+            continue
+        if not Path(name).exists():
+            raise UsageError(f"there is no file {name}", "check its name")
+
+
+def _nothing_read(result: Replayed) -> bool:
+    frames = result.report["frames"]
+    return bool(frames["captured"] == frames["failed"])
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[Any]:
+    """A file that is complete or not there: written beside, renamed at the end."""
+    if path is None:
+        yield None
+        return
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            yield file
+        temporary.replace(path)
+    except OSError as fault:
+        raise EdgeError(f"{path} cannot be written: {fault.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(file: Any, lines: Iterable[str]) -> None:
+    if file is not None:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _report(report: dict[str, Any], path: Path | None) -> None:
+    from edge_agent.policy.documents import dump
+
+    line = dump(report)
+    if path is None:
+        click.echo(line, err=True)
+        return
+    with _output(path) as file:
+        _write(file, [line])
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr for several inputs, where a person looks at it."""
+    if count == 1 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import Progress
+
+    from edge_agent.cli.render import console
+
+    with Progress(console=console(stderr=True)) as bar:
+        task = bar.add_task("replay", total=count)
+        yield lambda: bar.advance(task)

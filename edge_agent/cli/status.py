@@ -1,0 +1,114 @@
+"""`edge-agent status`: is it well? From the running agent, or from its database when it is down."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_agent.cli.options import config_option, json_option, state_directory, state_option
+from edge_agent.errors import NotRunning, UsageError
+
+#: For monitors: `--check` ends with these.
+CODES = {"well": 0, "degraded": 1, "down": 2}
+WATCH_S = 2.0
+WORDS = {"well": "All is well.", "degraded": "It works, but:", "down": "Nobody is watching:"}
+CLOCKS = {
+    "synced": "kept by a time server",
+    "unsynced": "no time server heard: times may be wrong, schedules count as open",
+    "corrected": "was wrong at the start, a time server has put it right",
+}
+
+
+@click.command()
+@config_option
+@state_option
+@json_option
+@click.option("--watch", is_flag=True, help="Again every two seconds, until ctrl-C.")
+@click.option("--check", is_flag=True, help="For monitors: exit 0 well, 1 degraded, 2 down.")
+def command(
+    config: Path | None, state: Path | None, as_json: bool, watch: bool, check: bool
+) -> int:
+    """Say in words whether it is well, then what it is doing."""
+    if watch and check:
+        raise UsageError("--watch never ends, so --check has no answer", "say one of them")
+    folder = state_directory(state, config)
+    while True:
+        status = find_status(folder)
+        if watch and not as_json:
+            click.clear()  # does nothing where no terminal is
+        click.echo(json.dumps(status, ensure_ascii=False) if as_json else words(status))
+        if not watch:
+            return CODES[status["verdict"]] if check else 0
+        time.sleep(WATCH_S)
+
+
+def find_status(folder: Path) -> dict[str, Any]:
+    """From the control socket, else from the database. Raises UsageError when there is neither."""
+    from edge_agent.service.control import ask
+
+    try:
+        return ask(folder, "status")
+    except NotRunning as silence:
+        from edge_agent.service.status import stored_status
+        from edge_agent.store.query import open_reader
+
+        with open_reader(folder) as reader:
+            return stored_status(reader.last_status(), time.time(), silence)
+
+
+def words(status: dict[str, Any]) -> str:
+    """The whole status in at most 80 columns."""
+    from edge_agent.cli.render import wrapped
+
+    lines = [WORDS[status["verdict"]]]
+    for reason in status["reasons"]:
+        lines += wrapped("  - ", reason["message"])
+        lines += wrapped("    next: ", reason["next"])
+    if not status["running"]:
+        lines += ["", "What follows is from its database, as of its last write."]
+    for name, source in status["sources"].items():
+        lines += ["", *wrapped("source ", name), *_source(source)]
+    for name, pipeline in status["pipelines"].items():
+        lines += ["", *wrapped("pipeline ", name), *_pipeline(pipeline)]
+    return "\n".join([*lines, "", *_rest(status)])
+
+
+def _source(source: dict[str, Any]) -> list[str]:
+    from edge_agent.cli.render import plural, wrapped
+
+    frames = f"{plural(source['frames'], 'frame')}, {source['failed']} broken"
+    lost = f", lost {plural(source['losses'], 'time')}" if source["losses"] else ""
+    return wrapped("  ", f"{source['state']}: {frames}{lost}")
+
+
+def _pipeline(pipeline: dict[str, Any]) -> list[str]:
+    from edge_agent.cli.render import account, plural, wrapped
+    from edge_agent.types import Ledger
+
+    lines = []
+    if pipeline["model"]:
+        lines += wrapped("  model   ", f"{pipeline['model']} on {pipeline['engine']}")
+        lines += wrapped("          ", pipeline["chosen"])
+        speed = f"{pipeline['fps']:.1f} inferred frames/s, {pipeline['invoke_ms']:.2f} ms each"
+        lines.append(f"  rate    {speed}")
+    lines += wrapped("  ledger  ", account(Ledger(**pipeline["ledger"])))
+    return [*lines, f"  events  {plural(pipeline['open_events'], 'is', 'are')} open"]
+
+
+def _rest(status: dict[str, Any]) -> list[str]:
+    from edge_agent.cli.render import plural, wrapped
+
+    lines = [f"queue     {plural(status['queue']['depth'], 'message waits', 'messages wait')}"]
+    broker = status["broker"]
+    if broker is not None:
+        reached = "connected" if broker["connected"] else "not connected"
+        lines += wrapped("broker    ", f"{broker['broker']}, {reached}")
+    elif status["running"]:
+        lines.append("broker    none is configured: nothing leaves the device")
+    if status["clock"]:
+        lines += wrapped("clock     ", CLOCKS[status["clock"]])
+    return lines

@@ -1,0 +1,126 @@
+"""What keys must say of one another: names that exist, switches that do not contradict.
+
+Rules: works on the plain values, part by part, so that a mistake in one place hides none in
+another; a part that the schema refuses is passed over here. Read `load.py` next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from edge_agent.config.rules import rule_spec
+from edge_agent.config.schema import Gate, Part, Rule, RuleKeys
+from edge_agent.config.wording import did_you_mean, listed, quoted
+from edge_agent.config.yaml_text import Fault, Marks, Path
+from edge_agent.pipeline.rulespec import rule_fault
+
+SomePart = TypeVar("SomePart", bound=Part)
+
+
+def agreement_faults(data: object, marks: Marks) -> list[Fault]:
+    """Every disagreement between the keys of one file."""
+    faults: list[Fault] = []
+    for name, pipeline in _mapping(data, "pipelines").items():
+        path: Path = ("pipelines", name)
+        faults += _unknown(pipeline, path, "source", _mapping(data, "sources"))
+        faults += _gate_faults(pipeline, path)
+        faults += _rules_faults(pipeline, path, marks)
+    faults += _together(_mapping(data, "mqtt"), ("mqtt",), "password", "username")
+    tls = _mapping(_mapping(data, "mqtt"), "tls")
+    faults += _together(tls, ("mqtt", "tls"), "cert", "key")
+    faults += _together(tls, ("mqtt", "tls"), "key", "cert")
+    return faults
+
+
+def _gate_faults(pipeline: object, path: Path) -> Iterator[Fault]:
+    gate = _valid(Gate, _mapping(pipeline, "gate"))
+    if gate is not None and gate.motion is None and gate.stationary is True:
+        message = "stationary needs motion, allowed with motion: false is stationary: false"
+        yield Fault((*path, "gate", "stationary"), message)
+
+
+def _rules_faults(pipeline: object, path: Path, marks: Marks) -> Iterator[Fault]:
+    written = _mapping(pipeline, "defaults")
+    yield from _place_faults(written, pipeline, path, "defaults")
+    defaults = _valid(RuleKeys, written) or RuleKeys()
+    lines: dict[str, int] = {}
+    for index, entry in enumerate(_list(pipeline, "rules")):
+        here: Path = (*path, "rules", index)
+        yield from _place_faults(entry, pipeline, path, "rules", index)
+        yield from _repeated(entry, here, lines, marks)
+        rule = _valid(Rule, entry)
+        if rule is not None:
+            yield from _rule_faults(rule, defaults, here)
+
+
+def _place_faults(rule: object, pipeline: object, path: Path, *below: str | int) -> Iterator[Fault]:
+    """A zone or a line that the pipeline does not have."""
+    for key in ("zone", "line"):
+        yield from _unknown(rule, (*path, *below), key, _mapping(pipeline, f"{key}s"))
+
+
+def _repeated(rule: object, path: Path, lines: dict[str, int], marks: Marks) -> Iterator[Fault]:
+    name = _text(rule, "name")
+    if name is None:
+        return
+    line, _ = marks.at((*path, "name"))
+    if name in lines:
+        message = f"the name {quoted(name)} stands twice, first on line {lines[name]}"
+        yield Fault((*path, "name"), message)
+    lines.setdefault(name, line)
+
+
+def _rule_faults(rule: Rule, defaults: RuleKeys, path: Path) -> Iterator[Fault]:
+    fault = rule_fault(rule_spec(rule, defaults))
+    if fault is not None:
+        key = re.match(r"`(\w+)", fault)  # the key that the sentence begins with
+        stated = key is not None and key[1] in rule.model_fields_set
+        yield Fault((*path, key[1]) if key and stated else path, fault)
+
+
+def _together(part: dict[str, Any], path: Path, key: str, other: str) -> Iterator[Fault]:
+    """A key that is nothing without another one."""
+    if part.get(key) is not None and part.get(other) is None:
+        yield Fault((*path, key), f"{key} without {other}, allowed: both or neither")
+
+
+def _unknown(part: object, path: Path, key: str, known: Iterable[str]) -> Iterator[Fault]:
+    """A name that refers to nothing."""
+    name, names = _text(part, key), tuple(known)
+    if name is not None and name not in names:
+        there = f"allowed: {listed(names)}" if names else "there are none"
+        hint = did_you_mean(name, names)
+        yield Fault((*path, key), f"there is no {key} {quoted(name)}, {there}{hint}")
+
+
+# --- below: looking into values that may be anything ---------------------------------------------
+
+
+def _mapping(value: object, key: str) -> dict[str, Any]:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _list(value: object, key: str) -> list[Any]:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _text(value: object, key: str) -> str | None:
+    """A name, as the schema will read it: a whole number is its digits."""
+    found = value.get(key) if isinstance(value, dict) else None
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    return found if isinstance(found, str) else None
+
+
+def _valid(kind: type[SomePart], value: object) -> SomePart | None:
+    """The part, or None where the schema refuses it and says so itself."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,254 @@
+"""Every key of the configuration: its type, its default, what it means.
+
+Rules: frozen, unknown keys forbidden, no silent conversion (`"5"` is no number). A key's meaning
+stands in its description, what is allowed follows from its type. The reference in
+docs/configuration.md and every mistake's sentence are made of these (`keys.py`). What several keys
+must say of one another is in `agreement.py`. Paths are relative to the file they stand in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from edge_agent.config.values import (
+    Area,
+    AsText,
+    Confirm,
+    Count,
+    DeviceId,
+    ExistingFile,
+    FileName,
+    Footage,
+    Fraction,
+    Labels,
+    LineName,
+    MinScore,
+    ModelRef,
+    Name,
+    Place,
+    PositiveSeconds,
+    Score,
+    Seconds,
+    SecretRef,
+    SomeText,
+    SourceName,
+    Template,
+    Text,
+    Threads,
+    TimeZone,
+    Windows,
+    ZoneName,
+    no_null,
+)
+from edge_agent.pipeline.zones import line_fault
+
+
+class Part(BaseModel):
+    """One mapping of the file."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+def key(meaning: str, default: Any = ..., **constraints: Any) -> Any:
+    """One key: what it means, its default (none: it is required), its bounds."""
+    return Field(default, description=meaning, **constraints)
+
+
+def part(meaning: str, made: type[BaseModel]) -> Any:
+    """A mapping that may be left out: all of its keys then have their defaults."""
+    return Field(default_factory=made, description=meaning)
+
+
+# --- the device ----------------------------------------------------------------------------------
+
+
+class Device(Part):
+    id: DeviceId = key("Names the device in MQTT topics and messages.", "${hostname}")
+    site: Text | None = key("Where it stands; goes into every message.", None)
+    timezone: TimeZone | None = key("For schedules. null: the host's own.", None)
+    tags: dict[Name, Text] = key("Words of your own to tell devices apart.", {})
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+class VideoSource(Part):
+    kind: Literal["video"] = key("A recorded video, any file that FFmpeg reads.")
+    uri: Footage = key("The file.")
+    fps: float | None = key("Frames a second. null: the file's own times.", None, gt=0, le=1000)
+    loop: bool = key("Begin again at the end.", False)
+
+
+class ImagesSource(Part):
+    kind: Literal["images"] = key("Pictures, in the order of their names.")
+    uri: Footage = key("A picture, a folder, or a pattern such as shots/*.jpg.")
+    fps: float = key("Pictures a second of the pipeline's time.", 1.0, gt=0, le=1000)
+    loop: bool = key("Begin again at the end.", False)
+
+
+class SceneSource(Part):
+    kind: Literal["scene"] = key("The built-in yard: people, forklifts, vans and dogs.")
+    uri: Text = key("Which of its days: another seed is another day.", "built-in:?seed=7")
+
+
+Source = Annotated[VideoSource | ImagesSource | SceneSource, Field(discriminator="kind")]
+
+# --- pipelines -----------------------------------------------------------------------------------
+
+
+class Motion(Part):
+    keepalive_s: Seconds = key("Infer at least this often, moved or not.", 30.0)
+    sensitivity: Fraction = key("0 sees only large and clear changes, 1 the smallest.", 0.5)
+
+
+def _motion(value: object) -> object:
+    """`false` is the off switch; `null` says nothing."""
+    keys = ", ".join(Motion.model_fields)
+    return None if value is False else no_null(value, f"a mapping with {keys} | false")
+
+
+def _false_for_null(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [schema["anyOf"][0], {"const": False}]
+
+
+class Gate(Part):
+    max_fps: float = key("Infer at most so many frames a second; 0: every frame.", 5.0, ge=0)
+    motion: Annotated[Motion | None, BeforeValidator(_motion)] = Field(
+        default_factory=Motion,
+        description="Skip frames in which nothing moved. false: off.",
+        json_schema_extra=_false_for_null,
+    )
+    stationary: bool | None = key(
+        "Skip frames in which only known objects stand still. null: as motion is.", None
+    )
+    schedule: Windows | None = key("Skip every frame outside of these windows.", None)
+
+
+class Masks(Part):
+    privacy: tuple[Area, ...] = key("Blackened before the model and the store.", (), strict=False)
+    motion: tuple[Area, ...] = key("Movement here is no motion.", (), strict=False)
+    object: tuple[Area, ...] = key("Objects that stand here do not exist.", (), strict=False)
+
+
+class Line(Part):
+    start: Place = key("Where it begins.", alias="from")
+    end: Place = key("Where it ends; `in` crosses from your left to your right.", alias="to")
+
+    @model_validator(mode="after")
+    def _is_a_line(self) -> Line:
+        fault = line_fault(self.start, self.end)
+        if fault is not None:
+            raise ValueError(fault)
+        return self
+
+
+class RuleKeys(Part):
+    """What `defaults` may hold, for every rule of its pipeline. The defaults are RuleSpec's own."""
+
+    label: Labels | None = key("What is looked for. null: anything.", None)
+    zone: ZoneName | None = key("Only inside this zone.", None)
+    line: LineName | None = key("An event for each crossing of this line.", None)
+    direction: Literal["in", "out", "both"] = key(
+        "Of the crossing; in is from the left hand to the right, walking from `from` to `to`.",
+        "both",
+    )
+    anchor: Literal["bottom", "center"] = key("The point of a box that is in a zone.", "bottom")
+    confirm: Confirm = key("Seen in n of the last m inferred frames of its track.", (1, 1))
+    min_score: MinScore = key("Weaker findings do not count. model: the manifest's.", "model")
+    min_area: Fraction | None = key("Smaller boxes do not count; 1 is the whole picture.", None)
+    max_area: Fraction | None = key("Larger boxes do not count.", None)
+    dwell_s: Seconds = key("The condition must have held for so long.", 0.0)
+    count: Count | None = key("An event when so many are there at once.", None)
+    absent_s: PositiveSeconds | None = key("An event when none was there for so long.", None)
+    score_above: Score | None = key("An event when the score is above.", None)
+    for_s: Seconds = key("The score must have been above for so long.", 0.0)
+    clear_below: Score | None = key("The event closes below. null: score_above.", None)
+    schedule: Windows | None = key("Silent outside of these windows. null: never.", None)
+    cooldown_s: Seconds = key("Silent for so long after an event opened.", 0.0)
+    cooldown_scope: Literal["rule", "zone", "track"] = key("What falls silent.", "rule")
+    max_per_hour: Count | None = key("Beyond it one storm event, which counts the rest.", None)
+    priority: Literal["alert", "notice", "record"] = key(
+        "alert: published as it happens; the others count in summaries.", "notice"
+    )
+    text: Template | None = key(
+        "What the event says; {label}, {zone}, {count}, {score}, {rule}, {dwell} and {direction} "
+        "are filled in. null: a plain sentence.",
+        None,
+    )
+    advice: SomeText | None = key("What to do about it.", None)
+    evidence: tuple[Literal["snapshot"], ...] = key(
+        "What is kept with the event.", (), strict=False
+    )
+
+
+class Rule(RuleKeys):
+    name: Name = key("Unique in its pipeline.")
+
+
+class Pipeline(Part):
+    source: SourceName = key("The name of one of the sources.")
+    model: ModelRef = key("A bundle's name, folder or .tar, or a bare .tflite.")
+    engine: Literal["auto", "litert", "tflite-runtime"] = key(
+        "auto: the faster one by `models bench`, litert without.", "auto"
+    )
+    threads: Threads = key("auto: the best by `models bench`, 1 without.", "auto")
+    delegate: Text | None = key("A library such as libedgetpu.so.1.", None)
+    gate: Gate = part("Which frames are inferred.", Gate)
+    masks: Masks = part("Polygons that are left out.", Masks)
+    zones: dict[Name, Area] = key("Named polygons.", {})
+    lines: dict[Name, Line] = key("Named lines that can be crossed.", {})
+    defaults: RuleKeys = part("For every rule below; a rule's own keys win.", RuleKeys)
+    rules: tuple[Rule, ...] = key("What opens an event.", (), strict=False)
+
+
+# --- what surrounds them -------------------------------------------------------------------------
+
+
+class Store(Part):
+    path: FileName | None = key("The state directory. null: the service's own.", None)
+    flush_s: Annotated[float, Field(ge=1, le=3600)] = key(
+        "The ledger is written so often; a power cut may lose as much of it.", 60.0
+    )
+
+
+class Tls(Part):
+    ca: ExistingFile | None = key("Who signed the broker. null: the system's own.", None)
+    cert: ExistingFile | None = key("The client's certificate.", None)
+    key: ExistingFile | None = Field(None, description="The key of that certificate.")
+
+
+class Mqtt(Part):
+    host: SomeText = key("The broker.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = key(
+        "null: 8883 with tls, 1883 without.", None
+    )
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], AsText] = key(
+        "auto: 5, or else 3.1.1.", "auto"
+    )
+    transport: Literal["tcp", "websockets"] = key("How the broker is reached.", "tcp")
+    tls: Tls | None = key("An empty mapping is enough. null: plain TCP.", None)
+    username: Text | None = key("For the broker.", None)
+    password: SecretRef | None = key("Where the password lies, never itself.", None)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.host, self.port or (8883 if self.tls is not None else 1883)
+
+
+class Summary(Part):
+    every_s: Annotated[float, Field(ge=1, le=86400)] = key("One summary per so long.", 300.0)
+
+
+class Config(Part):
+    """One file."""
+
+    device: Device = part("Who this device is.", Device)
+    sources: dict[Name, Source] = key("Where frames come from, by name.", min_length=1)
+    pipelines: dict[Name, Pipeline] = key("What is done with them, by name.", min_length=1)
+    store: Store = part("The local database.", Store)
+    mqtt: Mqtt | None = key("The way out. null: nothing leaves the device.", None)
+    summary: Summary = part("What is told of everything that was no alert.", Summary)

@@ -1,0 +1,227 @@
+"""Is this frame worth the model's time? The first stage of a frame's way.
+
+The questions are asked in the order of their cost, and the first refusal is the one reason that the
+ledger counts: paused, schedule, stale, rate, thermal, motion, stationary. The picture is touched
+only when it comes to motion, and not at all when motion is off.
+
+What passes in spite of a still picture: the first frame, one frame every `keepalive_s`, and, after
+any of the frames that passed, a few more to *settle* what that frame found. So a new object is seen
+often enough to be confirmed, and one that was moving is seen where it stopped.
+
+Rules: pure; time is the frame's own. One gate sees the frames of one pipeline in their order.
+Read `motion.py` next, then `preprocess.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_agent.pipeline.motion import Motion, MotionSpec, thumbnail
+from edge_agent.pipeline.schedule import Calendar, Schedule
+from edge_agent.types import Box, Decision, Number, OperatingPoint, Polygon, Skip, Track
+
+if TYPE_CHECKING:
+    from edge_agent.types import Image
+
+#: A frame may come this part of a period before it is due. Jitter does not cost a frame then, and
+#: being no simple fraction, it puts no frame of a steady camera on the edge between two slots.
+EARLY = 0.382
+#: The box of a stationary object grows by this part on each side: what sways there is the object.
+SWAY = 0.1
+#: And by this much of the picture, half a window of `motion.py`: regions are no sharper.
+BLUR = 1 / 64
+
+DEFAULT_MOTION = MotionSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """What may keep a frame from the model.
+
+    `max_fps` 0: every frame. `motion` None: a still picture is inferred like any other.
+    `stationary`: motion inside known objects that stand still is none. `settle`: a new object is
+    followed without motion until so many frames saw it (at most so many frames in a row).
+    """
+
+    max_fps: float = 5.0
+    motion: MotionSpec | None = DEFAULT_MOTION
+    stationary: bool = True
+    schedule: Schedule | None = None
+    motion_masks: tuple[Polygon, ...] = ()
+    settle: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that the gate may look at: the frame, the tracks so far, and what the world says."""
+
+    time: float
+    image: Image
+    tracks: tuple[Track, ...]
+    point: OperatingPoint
+    calendar: Calendar
+    paused: bool = False
+    age_s: float = 0.0
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`skip` is None when the frame passes; `decision` is the line of `why` about it."""
+
+    skip: Skip | None
+    decision: Decision
+
+
+class Gate:
+    """The gate of one pipeline. It remembers what passed, and the background of the picture."""
+
+    def __init__(self, spec: GateSpec) -> None:
+        self._spec = spec
+        self._rate = Pace()
+        self._heat = Pace()
+        self._motion = Motion(spec.motion, spec.motion_masks) if spec.motion else None
+        self._passed: float | None = None  # time of the last frame that passed
+        self._settled = 0  # frames in a row that passed only to settle
+
+    @property
+    def always(self) -> bool:
+        """Whether every frame passes that is neither paused nor stale nor held back by heat."""
+        return not self._spec.max_fps and self._motion is None and self._spec.schedule is None
+
+    def decide(self, look: Look) -> Verdict:
+        """The verdict on one frame; a frame that passes counts as inferred."""
+        verdict = (
+            self._paused(look)
+            or self._closed(look)
+            or self._stale(look)
+            or self._too_soon(look)
+            or self._too_hot(look)
+            or self._unchanged(look)
+        )
+        if verdict.skip is None:
+            self._passed = look.time
+        return verdict
+
+    # --- the questions, in order ----------------------------------------------------------------
+
+    def _paused(self, look: Look) -> Verdict | None:
+        return _skip(Skip.PAUSED) if look.paused else None
+
+    def _closed(self, look: Look) -> Verdict | None:
+        if self._spec.schedule is None:
+            return None
+        state = self._spec.schedule.state(look.time, look.calendar)
+        return _skip(Skip.SCHEDULE, **state.numbers) if state.verdict == "closed" else None
+
+    def _stale(self, look: Look) -> Verdict | None:
+        if look.max_age_s is None or look.age_s <= look.max_age_s:
+            return None
+        return _skip(Skip.STALE, age_s=look.age_s, max_age_s=look.max_age_s)
+
+    def _too_soon(self, look: Look) -> Verdict | None:
+        max_fps = self._spec.max_fps
+        if not max_fps or self._rate.admits(look.time, max_fps):
+            return None
+        return _skip(Skip.RATE, max_fps=max_fps, **self._since(look))
+
+    def _too_hot(self, look: Look) -> Verdict | None:
+        point, max_fps = look.point, self._spec.max_fps
+        if point.max_fps is None or (max_fps and point.max_fps >= max_fps):
+            return None  # heat asks for no less than the configuration
+        if self._heat.admits(look.time, point.max_fps):
+            return None
+        numbers = self._since(look)
+        numbers |= {"max_fps": point.max_fps, "level": point.level, "heat": point.reason}
+        return _skip(Skip.THERMAL, **numbers)
+
+    def _unchanged(self, look: Look) -> Verdict:
+        numbers = self._since(look) | self._clock(look)
+        if self._motion is None or self._spec.motion is None:
+            return _pass("every", **numbers)
+        movement = self._motion.observe(thumbnail(look.image), look.time)
+        numbers |= movement.numbers
+        keepalive_s = self._spec.motion.keepalive_s
+        if self._passed is None or look.time - self._passed >= keepalive_s:
+            self._settled = 0
+            return _pass("keepalive", keepalive_s=keepalive_s, **numbers)
+        if movement.moved:
+            if self._spec.stationary and _all_within(movement.regions, look.tracks):
+                return _skip(Skip.STATIONARY, **numbers)
+            self._settled = 0
+            return _pass("motion", **numbers)
+        if self._settled < self._wanted(look.tracks):
+            self._settled += 1
+            return _pass("settle", **numbers)
+        return _skip(Skip.MOTION, **numbers)
+
+    def _wanted(self, tracks: tuple[Track, ...]) -> int:
+        """How many frames in a row may pass without motion for the sake of `tracks`."""
+        seen = [track for track in tracks if track.visible]
+        if any(track.hits < self._spec.settle for track in seen):
+            return self._spec.settle
+        return int(any(not track.stationary for track in seen))
+
+    def _since(self, look: Look) -> dict[str, Number]:
+        passed = self._passed
+        return {"since_inferred_s": None if passed is None else round(look.time - passed, 3)}
+
+    def _clock(self, look: Look) -> dict[str, Number]:
+        """A schedule that is open only because the clock cannot be trusted must say so."""
+        if self._spec.schedule is None:
+            return {}
+        return {"clock": "synced" if look.calendar.synced else "unsynced"}
+
+
+class Pace:
+    """At most so many frames a second, on a grid of slots: the first frame of a slot is admitted.
+
+    Slots keep their phase, so the average is exact for any frame rate (30 a second at 4 gives 4.0).
+    A frame that comes after its slot began the next one starts a new grid, so a gap is not made
+    up for by a burst.
+    """
+
+    def __init__(self) -> None:
+        self._due: float | None = None  # when the current slot begins
+        self._period = 0.0
+
+    def admits(self, time: float, fps: float) -> bool:
+        period = 1.0 / fps
+        # When the rate changed, the slot counts from the same frame as before.
+        due = time if self._due is None else self._due + period - self._period
+        late = time - due
+        admitted = late >= -EARLY * period
+        if admitted:
+            due = due + period if late < (1.0 - EARLY) * period else time + period
+        self._due, self._period = due, period
+        return admitted
+
+
+def _skip(skip: Skip, **numbers: Number) -> Verdict:
+    return Verdict(skip, Decision("gate", "skip", {"reason": skip.value, **numbers}))
+
+
+def _pass(reason: str, **numbers: Number) -> Verdict:
+    return Verdict(None, Decision("gate", "pass", {"reason": reason, **numbers}))
+
+
+def _all_within(regions: tuple[Box, ...], tracks: tuple[Track, ...]) -> bool:
+    """Every region lies in the slightly grown box of one seen object that stands still."""
+    boxes = [_swayed(track.box) for track in tracks if track.stationary and track.visible]
+    return bool(boxes) and all(any(_within(region, box) for box in boxes) for region in regions)
+
+
+def _swayed(box: Box) -> Box:
+    x0, y0, x1, y1 = box
+    dx, dy = SWAY * (x1 - x0) + BLUR, SWAY * (y1 - y0) + BLUR
+    return x0 - dx, y0 - dy, x1 + dx, y1 + dy
+
+
+def _within(inner: Box, outer: Box) -> bool:
+    return (
+        outer[0] <= inner[0]
+        and outer[1] <= inner[1]
+        and inner[2] <= outer[2]
+        and inner[3] <= outer[3]
+    )

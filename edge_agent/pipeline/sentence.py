@@ -1,0 +1,71 @@
+"""The text of an event: the rule's own template, or a plain sentence.
+
+A template names facts in braces, `{label} in {zone} for {dwell}`; FIELDS lists them. Nothing
+else of Python's format language is allowed, so a text can never fail when the event comes.
+Read `events.py` next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+
+from edge_agent.pipeline.rulespec import Kind, RuleSpec
+
+FIELDS = ("label", "zone", "count", "score", "rule", "dwell", "direction")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a text may tell of an event; `dwell_s` is how long its condition has held."""
+
+    label: str | None
+    count: int
+    score: float
+    dwell_s: float
+    direction: str = ""
+
+
+def text_fault(template: str) -> str | None:
+    """What is wrong with a template, in one sentence; None: nothing."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        return f"the text {template!r} has unpaired braces ({error})"
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in FIELDS or spec or conversion):
+            allowed = ", ".join(f"{{{field}}}" for field in FIELDS)
+            return f"the text {template!r} has a field that is not one of {allowed}"
+    return None
+
+
+def sentence(rule: RuleSpec, facts: Facts) -> str:
+    """The event's text. `rule.text` has no `text_fault`."""
+    template = _plain(rule) if rule.text is None else rule.text
+    return template.format(
+        label=facts.label or " or ".join(rule.labels) or "object",
+        zone=rule.place or "the picture",
+        count=facts.count,
+        score=f"{facts.score:.2f}",
+        rule=rule.name,
+        dwell=f"{facts.dwell_s:.1f} s",
+        direction=facts.direction,
+    )
+
+
+def storm_sentence(rule: RuleSpec, count: int) -> str:
+    return f"{rule.name}: {count} further opening{'s' * (count != 1)} within the hour"
+
+
+def _plain(rule: RuleSpec) -> str:
+    match rule.kind:
+        case Kind.CROSSING:
+            return "{label} crossed {zone} ({direction})"
+        case Kind.COUNT:
+            return "{count} x {label} in {zone}"
+        case Kind.ABSENCE:
+            return "no {label} in {zone} for {dwell}"
+        case Kind.LEVEL:
+            return "{label}: score {score}" if rule.label else "{rule}: score {score}"
+        case Kind.PRESENCE:
+            return "{label} in {zone} for {dwell}" if rule.dwell_s else "{label} in {zone}"

@@ -1,0 +1,263 @@
+"""The way of one frame: redact, gate, preprocess, invoke, decode, track, rules.
+
+Pure: no clock, file, thread or log; time is the frame's own, the stopwatch is handed in, and the
+engine is a port. `run`, `replay`, `demo` and `bench` all call this very `step`, so the same frames
+give the same outcomes. Read `gate.py` next, then down in the order of the calls below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edge_agent.pipeline.decode import Decoder
+from edge_agent.pipeline.gate import Gate, Look
+from edge_agent.pipeline.preprocess import Prepared, Preprocessor
+from edge_agent.pipeline.redact import redact
+from edge_agent.pipeline.rules import Rules, Sight
+from edge_agent.pipeline.schedule import Calendar
+from edge_agent.pipeline.track import Tracker
+from edge_agent.ports import Engine, Stopwatch
+from edge_agent.types import (
+    Decision,
+    Detection,
+    Event,
+    Frame,
+    OperatingPoint,
+    Outcome,
+    Polygon,
+    Skip,
+    Track,
+)
+
+#: Skips that say "nothing changed": tracks persist, dwell and absence run on.
+UNCHANGED = frozenset({Skip.MOTION, Skip.STATIONARY})
+#: Skips during which the clocks of dwell and absence stand still.
+NOT_WATCHING = frozenset({Skip.PAUSED, Skip.SCHEDULE, Skip.SWAP})
+#: A gap by heat longer than this is time in which nobody watched.
+LONGEST_GAP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pipeline is made of."""
+
+    gate: Gate
+    preprocess: Preprocessor
+    engine: Engine
+    decode: Decoder
+    tracker: Tracker | None  # None: the family has no objects to follow (classification)
+    rules: Rules
+    privacy: tuple[Polygon, ...] = ()  # blackened before anything looks at the picture
+    min_score: float = 0.0  # weaker findings keep a track alive, and are no findings otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the world outside says at the moment of a frame."""
+
+    calendar: Calendar
+    point: OperatingPoint = OperatingPoint()
+    paused: bool = False
+    age_s: float = 0.0
+    max_age_s: float | None = None
+
+
+class Laps:
+    """A stopwatch with one lap a stage; `seconds` holds the laps of the latest frame."""
+
+    __slots__ = ("_clock", "_last", "seconds")
+
+    def __init__(self, clock: Stopwatch) -> None:
+        self._clock = clock
+        self._last = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def start(self) -> None:
+        self.seconds = {}
+        self._last = self._clock()
+
+    def lap(self, stage: str) -> None:
+        now = self._clock()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+class Pipeline:
+    """One pipeline's state from frame to frame. One thread uses it at a time."""
+
+    def __init__(self, parts: Parts, clock: Stopwatch) -> None:
+        self._parts = parts
+        self._tracks: tuple[Track, ...] = ()
+        self._previous: float | None = None  # time of the previous frame
+        self._last_inferred: float | None = None
+        self._heat_since: float | None = None
+        self._stories: dict[str, tuple[Decision, ...]] = {}  # of open events: gate and infer
+        self.laps = Laps(clock)
+
+    @property
+    def always(self) -> bool:
+        """Every frame will be inferred, so preparing one ahead of its turn is never wasted."""
+        return self._parts.gate.always
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """What is in sight after the latest frame."""
+        return self._tracks
+
+    def prepare(self, frame: Frame) -> Prepared:
+        """Preprocessing alone: needs no state, so another thread may do it ahead."""
+        return self._parts.preprocess(redact(frame.data, self._parts.privacy))
+
+    def step(
+        self, frame: Frame, around: Circumstances, prepared: Prepared | None = None
+    ) -> Outcome:
+        """One frame's whole way. `prepared` is what `prepare` made of this frame, if it did."""
+        self.laps.start()
+        if self._parts.privacy:
+            frame = replace(frame, data=redact(frame.data, self._parts.privacy))
+        verdict = self._parts.gate.decide(self._look(frame, around))
+        self.laps.lap("gate")
+        if verdict.skip is not None:
+            return self._skipped(frame, around, verdict.skip, verdict.decision)
+        return self._inferred(frame, around, verdict.decision, prepared)
+
+    def away(self, seconds: float) -> None:
+        """The source was lost for so long: nobody watched, so dwell and absence stand still."""
+        self._parts.rules.stand_still(seconds)
+
+    def restart(self) -> None:
+        """The source began anew: recurrent state of the model belongs to the old stream."""
+        self._parts.engine.reset()
+
+    def open_events(self) -> tuple[Event, ...]:
+        return self._parts.rules.open_events()
+
+    def close(self, time: float, reason: str) -> tuple[Event, ...]:
+        """Close every open event: "ended" at the end of an input, "stopped" on a stop."""
+        return self._closed(self._parts.rules.close_all(time, reason))
+
+    # --- below, in call order -----------------------------------------------------------------
+
+    def _look(self, frame: Frame, around: Circumstances) -> Look:
+        return Look(
+            time=frame.time,
+            image=frame.data,
+            tracks=self._tracks,
+            point=around.point,
+            calendar=around.calendar,
+            paused=around.paused,
+            age_s=around.age_s,
+            max_age_s=around.max_age_s,
+        )
+
+    def _skipped(
+        self, frame: Frame, around: Circumstances, skip: Skip, decision: Decision
+    ) -> Outcome:
+        self._keep_time(frame.time, skip)
+        if skip in UNCHANGED and self._parts.tracker is not None:
+            self._tracks = self._parts.tracker.hold(frame.time)
+        sight = self._sight(frame, around, inferred=False, still=skip in UNCHANGED)
+        changes = self._parts.rules.step(sight)
+        self.laps.lap("rules")
+        return Outcome(
+            frame,
+            skip,
+            decision,
+            tracks=self._tracks,
+            opened=self._opened(changes.opened, (decision,)),
+            closed=self._closed(changes.closed),
+            misses=changes.misses,
+        )
+
+    def _inferred(
+        self, frame: Frame, around: Circumstances, gate: Decision, prepared: Prepared | None
+    ) -> Outcome:
+        self._keep_time(frame.time, None)
+        if prepared is None:
+            prepared = self._parts.preprocess(frame.data)
+        self.laps.lap("preprocess")
+        outputs = self._parts.engine.invoke(prepared.tensor)
+        self.laps.lap("invoke")
+        found = self._parts.decode(outputs, prepared.geometry)
+        self.laps.lap("decode")
+        detections, track_ids = self._follow(found, frame.time)
+        self.laps.lap("track")
+        sight = self._sight(frame, around, detections, inferred=True)
+        changes = self._parts.rules.step(sight)
+        self.laps.lap("rules")
+        story = (gate, _found(detections))
+        return Outcome(
+            frame,
+            None,
+            gate,
+            detections,
+            track_ids,
+            self._tracks,
+            self._opened(changes.opened, story),
+            self._closed(changes.closed),
+            tuple(replace(miss, decisions=(*story, *miss.decisions)) for miss in changes.misses),
+        )
+
+    def _opened(self, events: tuple[Event, ...], story: tuple[Decision, ...]) -> tuple[Event, ...]:
+        """Events with the stages in front of the rules, which their closing will tell again."""
+        for event in events:
+            self._stories[event.id] = story
+        return tuple(replace(event, decisions=(*story, *event.decisions)) for event in events)
+
+    def _closed(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        return tuple(
+            replace(event, decisions=(*self._stories.pop(event.id, ()), *event.decisions))
+            for event in events
+        )
+
+    def _follow(
+        self, found: tuple[Detection, ...], time: float
+    ) -> tuple[tuple[Detection, ...], tuple[int | None, ...]]:
+        """Track everything; the findings that count, and the track of each."""
+        ids: tuple[int | None, ...] = (None,) * len(found)
+        if self._parts.tracker is not None:
+            tracked = self._parts.tracker.update(found, time)
+            self._tracks, ids = tracked.tracks, tracked.ids
+        count = sum(detection.score >= self._parts.min_score for detection in found)
+        return found[:count], ids[:count]  # the decoder gives the best first
+
+    def _sight(
+        self,
+        frame: Frame,
+        around: Circumstances,
+        detections: tuple[Detection, ...] = (),
+        *,
+        inferred: bool,
+        still: bool = False,
+    ) -> Sight:
+        return Sight(
+            frame=frame.index,
+            time=frame.time,
+            input=frame.name or None,
+            tracks=self._tracks,
+            detections=detections,
+            inferred=inferred,
+            still=still,
+            calendar=around.calendar,
+        )
+
+    def _keep_time(self, time: float, skip: Skip | None) -> None:
+        """Stop the rules' clocks over time in which nobody watched."""
+        gap = 0.0 if self._previous is None else time - self._previous
+        self._previous = time
+        if skip in NOT_WATCHING:
+            self._parts.rules.stand_still(gap)
+        elif skip is Skip.THERMAL:
+            if self._heat_since is None:
+                self._heat_since = self._last_inferred
+        elif skip is None:
+            since, self._heat_since = self._heat_since, None
+            if since is not None and time - since > LONGEST_GAP_S:
+                self._parts.rules.stand_still(time - since)
+            self._last_inferred = time
+
+
+def _found(detections: tuple[Detection, ...]) -> Decision:
+    """What the model said of the whole frame, for `why`."""
+    best = max((detection.score for detection in detections), default=0.0)
+    return Decision("infer", "found", {"detections": len(detections), "best_score": best})

@@ -1,0 +1,129 @@
+"""Values become the JSON documents of the contract: `event/1`, `detections/1`, `inference/1`.
+
+Pure. Key order is the contract's, numbers are rounded here and only here, so the same values
+always give the same bytes. The schemas stand in `edge_agent/schemas/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from edge_agent.types import Decision, Detection, Event, Outcome
+
+#: Digits that survive: a box to 1/10000 of the frame, a score to 1/10000.
+DIGITS = 4
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What produced an event: enough to reproduce it."""
+
+    model: str
+    version: str
+    sha256: str
+    engine: str
+    config_sha256: str
+
+
+def rfc3339(time: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC with milliseconds."""
+    moment = _EPOCH + timedelta(milliseconds=round(time * 1000))
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_rfc3339(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 moment. Raises ValueError; a zone must stand there."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} bears no time zone (write 2026-01-31T08:00:00Z)")
+    return (moment - _EPOCH) / timedelta(seconds=1)
+
+
+def dump(document: Mapping[str, Any] | Sequence[Any]) -> str:
+    """One line of compact JSON, UTF-8 names as they are, keys in their given order."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    return [round(float(value), DIGITS) for value in values]
+
+
+def event_document(event: Event, about: About) -> dict[str, Any]:
+    """`event/1`, with the decisions that led to it."""
+    return {
+        "schema": "event/1",
+        "id": event.id,
+        "input": event.input,
+        "source": event.source,
+        "pipeline": event.pipeline,
+        "rule": event.rule,
+        "priority": event.priority.value,
+        "text": event.text,
+        "label": event.label,
+        "zone": event.zone,
+        "opened": rfc3339(event.opened),
+        "closed": None if event.closed is None else rfc3339(event.closed),
+        "close_reason": event.close_reason,
+        "score": {
+            "max": round(event.score_max, DIGITS),
+            "median": round(event.score_median, DIGITS),
+        },
+        "track": event.track,
+        "count": event.count,
+        "box": None if event.box is None else rounded(event.box),
+        "frame": event.frame,
+        "advice": event.advice,
+        "evidence": [dict(item) for item in event.evidence],
+        "model": {"name": about.model, "version": about.version, "sha256": about.sha256},
+        "config_sha256": about.config_sha256,
+        "engine": about.engine,
+        "decisions": [decision_document(decision) for decision in event.decisions],
+    }
+
+
+def alert_document(event: Event, about: About) -> dict[str, Any]:
+    """The body of an `alert` message: `event/1` without its decisions, with its phase."""
+    document = event_document(event, about)
+    del document["decisions"]
+    document["phase"] = "open" if event.closed is None else "close"
+    return document
+
+
+def decision_document(decision: Decision) -> dict[str, Any]:
+    numbers = {
+        key: round(value, DIGITS) if isinstance(value, float) else value
+        for key, value in decision.numbers.items()
+    }
+    return {"stage": decision.stage, "verdict": decision.verdict, "numbers": numbers}
+
+
+def detections_document(pipeline: str, model: str, outcome: Outcome) -> dict[str, Any]:
+    """`detections/1`: one line per inferred frame, boxes as the model said them."""
+    tracks = outcome.track_ids or (None,) * len(outcome.detections)
+    return {
+        "schema": "detections/1",
+        "source": outcome.frame.source,
+        "input": outcome.frame.name or None,
+        "pipeline": pipeline,
+        "frame": outcome.frame.index,
+        "time": rfc3339(outcome.frame.time),
+        "model": model,
+        "detections": [
+            {**detection_document(detection), "track": track}
+            for detection, track in zip(outcome.detections, tracks, strict=True)
+        ],
+    }
+
+
+def detection_document(detection: Detection) -> dict[str, Any]:
+    return {
+        "label": detection.label,
+        "score": round(detection.score, DIGITS),
+        "box": rounded(detection.box),
+        **detection.extra,
+    }

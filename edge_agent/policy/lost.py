@@ -1,0 +1,36 @@
+"""What will never be sent, told so that a receiver can prove that it has everything else.
+
+Pure. docs/decisions/0005-seq-and-lost.md has the law.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+Reason: TypeAlias = Literal["quota", "folded", "refused", "erased", "salvage", "budget"]
+
+
+def lost_document(
+    rows: Sequence[tuple[int, str]], reason: Reason, previous_store: str | None = None
+) -> dict[str, Any]:
+    """The body of a `lost` message for (seq, topic) rows that are dropped."""
+    counts = Counter(topic for _, topic in rows)
+    return {
+        "ranges": ranges(seq for seq, _ in rows),
+        "counts": dict(sorted(counts.items())),
+        "reason": reason,
+        "previous_store": previous_store,
+    }
+
+
+def ranges(seqs: Iterable[int]) -> list[list[int]]:
+    """[first, last] pairs that cover exactly these numbers, ascending."""
+    found: list[list[int]] = []
+    for seq in sorted(set(seqs)):
+        if found and found[-1][1] == seq - 1:
+            found[-1][1] = seq
+        else:
+            found.append([seq, seq])
+    return found

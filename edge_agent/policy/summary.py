@@ -1,0 +1,107 @@
+"""What happened on one pipeline over some minutes, in less than a kilobyte.
+
+Pure. A `Window` counts as frames pass; `document` says it in at most 630 bytes, whatever the
+names are: the most frequent names stand there, the rest is counted under `other`, and the sketches
+are made coarser, never dropped. Every count is additive, so the windows of a day, or of a fleet,
+sum up. The sketch's format is in `sketch.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.envelope import cut, to_bytes
+from edge_agent.policy.sketch import MAX_BUCKETS, Sketch
+from edge_agent.types import Ledger, Outcome
+
+#: A summary is at most 1000 bytes with its envelope, and the longest envelope takes 368.
+DATA_LIMIT = 630
+#: Bytes of a name in a summary.
+NAME_BYTES = 48
+#: Names per table and buckets per sketch, tried in turn until the document fits.
+SIZES = ((16, MAX_BUCKETS), (8, 24), (6, 16), (4, 12), (2, 8), (1, 6), (0, 4), (0, 2))
+OTHER = "other"
+
+
+@dataclass(slots=True)
+class Window:
+    """The counts of one pipeline since `opened`.
+
+    `labels`: detections per label, so that their sum is the count of `score`. `zones`, `rules`:
+    events that opened, of every priority. `latency`: milliseconds from a frame's time of capture
+    to the end of its step, of inferred frames.
+    """
+
+    pipeline: str
+    opened: float
+    labels: Counter[str] = field(default_factory=Counter)
+    zones: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    score: Sketch = field(default_factory=Sketch)
+    latency: Sketch = field(default_factory=Sketch)
+
+    def add(self, outcome: Outcome, latency_s: float | None = None) -> None:
+        """Count what one frame led to; the ledger counts the frame itself."""
+        for detection in outcome.detections:
+            self.labels[detection.label] += 1
+            self.score.add(detection.score)
+        for event in outcome.opened:
+            self.rules[event.rule] += 1
+            if event.zone is not None:
+                self.zones[event.zone] += 1
+        if outcome.skip is None and latency_s is not None:
+            self.latency.add(latency_s * 1000.0)
+
+
+def document(window: Window, until: float, ledger: Ledger) -> dict[str, Any]:
+    """The body of a `summary` message. `ledger`: the frames decided in this window."""
+    body: dict[str, Any] = {}
+    for names, buckets in SIZES:
+        body = _document(window, (names, buckets), until, ledger)
+        if len(to_bytes(body)) <= DATA_LIMIT:
+            break
+    return body
+
+
+def _document(
+    window: Window, size: tuple[int, int], until: float, ledger: Ledger
+) -> dict[str, Any]:
+    names, buckets = size
+    return {
+        "pipeline": cut(window.pipeline, NAME_BYTES),
+        "from": rfc3339(window.opened),
+        "to": rfc3339(until),
+        "labels": _most_frequent(window.labels, names),
+        "zones": _most_frequent(window.zones, names),
+        "rules": _most_frequent(window.rules, names),
+        "score": _narrowed(window.score, buckets),
+        "latency": _narrowed(window.latency, buckets),
+        "ledger": _ledger_document(ledger),
+    }
+
+
+def _most_frequent(counts: Mapping[str, int], names: int) -> dict[str, int]:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    table: Counter[str] = Counter()
+    for place, (name, count) in enumerate(ranked):
+        table[cut(name, NAME_BYTES) if place < names else OTHER] += count
+    return dict(table)
+
+
+def _narrowed(sketch: Sketch, buckets: int) -> dict[str, Any]:
+    copy = sketch.copy()
+    copy.narrow(buckets)
+    return copy.document()
+
+
+def _ledger_document(ledger: Ledger) -> dict[str, Any]:
+    return {
+        "captured": ledger.captured,
+        "inferred": ledger.inferred,
+        "skipped": {reason: count for reason, count in ledger.skipped.items() if count},
+        "failed": ledger.failed,
+    }

@@ -1,0 +1,151 @@
+"""The local control socket: one JSON line in, one JSON line out, over `control.sock`.
+
+Rules: only the owner of the state directory can reach it (mode 0600). One request a connection; a
+client that says nothing or too much is dropped within two seconds, so it can never hold the agent.
+An error of the person comes back with its sentence and exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from edge_agent.errors import EdgeError, NotRunning, UsageError
+
+log = logging.getLogger("edge_agent.control")
+
+Arguments: TypeAlias = Mapping[str, Any]
+Handler: TypeAlias = Callable[[Arguments], dict[str, Any]]
+
+NAME = "control.sock"
+PATIENCE_S = 2.0
+#: A reload waits for the old pipelines to stop.
+ANSWER_S = 15.0
+LONGEST_REQUEST = 65_536
+LONGEST_ANSWER = 4_194_304
+WAIT_S = 0.5
+
+
+class ControlServer:
+    """Answers requests in one thread, one after the other."""
+
+    def __init__(self, state: Path, handlers: Mapping[str, Handler]) -> None:
+        self._path = state / NAME
+        self._handlers = handlers
+
+    def run(self, stop: threading.Event) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with listener:
+            self._path.unlink(missing_ok=True)  # of an agent that was killed; we hold its lock
+            with reachable(self._path) as address:
+                listener.bind(address)
+            self._path.chmod(0o600)
+            listener.listen(8)
+            listener.settimeout(WAIT_S)
+            while not stop.is_set():
+                try:
+                    client, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with client:
+                    self._serve(client)
+        self._path.unlink(missing_ok=True)
+
+    def _serve(self, client: socket.socket) -> None:
+        client.settimeout(PATIENCE_S)
+        try:
+            request = json.loads(read_line(client, LONGEST_REQUEST))
+            answer = self._answer(request)
+            client.sendall(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+        except (OSError, ValueError) as fault:
+            # The client went away or spoke nonsense: its loss, not ours.
+            log.info("control request dropped reason=%r", str(fault))
+
+    def _answer(self, request: Any) -> dict[str, Any]:
+        try:
+            handler = self._handlers.get(request["command"])
+            if handler is None:
+                raise UsageError(f"the agent knows no command {request['command']!r}")
+            return {"ok": True, "data": handler(request.get("args") or {})}
+        except EdgeError as fault:
+            return failure(fault)
+        except (KeyError, TypeError, AttributeError):
+            return failure(UsageError("a control request is {'command': NAME, 'args': {...}}"))
+
+
+def failure(fault: EdgeError) -> dict[str, Any]:
+    error = {"code": fault.code, "message": fault.message, "next": fault.next}
+    return {"ok": False, "error": error, "exit_code": fault.exit_code}
+
+
+def ask(state: Path, command: str, **args: Any) -> dict[str, Any]:
+    """Ask the running agent. Raises NotRunning, or the error that it answered."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_S)
+        try:
+            with reachable(state / NAME) as address:
+                client.connect(address)
+            client.sendall(json.dumps({"command": command, "args": args}).encode() + b"\n")
+            answer = json.loads(read_line(client, LONGEST_ANSWER))
+        except (OSError, ValueError) as silence:
+            raise _unanswered(silence, state) from None
+    if not answer["ok"]:
+        error = answer["error"]
+        fault = EdgeError(error["message"], error["next"])
+        fault.code, fault.exit_code = error["code"], answer["exit_code"]
+        raise fault
+    data: dict[str, Any] = answer["data"]
+    return data
+
+
+def _unanswered(fault: OSError | ValueError, state: Path) -> EdgeError:
+    """Not to be let in, and to wait in vain, is not the same as that nobody is there."""
+    match fault:
+        case PermissionError():
+            return UsageError(f"{state / NAME}: Permission denied", "run as the agent's user")
+        case TimeoutError():
+            silent = NotRunning(
+                f"the agent on {state} does not answer within {ANSWER_S:.0f} s",
+                "restart it: systemctl restart edge-agent",
+            )
+            silent.code = "not_answering"
+            return silent
+    return NotRunning(
+        f"no agent is running on {state}",
+        "start it: edge-agent run -c FILE (or: systemctl start edge-agent)",
+    )
+
+
+def read_line(peer: socket.socket, limit: int) -> bytes:
+    """One line of at most `limit` bytes. Raises ValueError for more or for none."""
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        piece = peer.recv(4096)
+        if not piece:
+            break
+        data += piece
+        if len(data) > limit:
+            raise ValueError("the line is too long")
+    if not data:
+        raise ValueError("the connection was closed without a line")
+    return bytes(data)
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """A socket's address holds 107 bytes: a deep state directory is reached by a descriptor."""
+    if len(str(path).encode()) <= 107:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

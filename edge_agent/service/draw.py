@@ -1,0 +1,101 @@
+"""Annotated pictures: boxes, labels and scores on a copy of a frame, for people's eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from edge_agent.errors import EdgeError
+from edge_agent.types import Detection
+
+if TYPE_CHECKING:
+    from edge_agent.types import Image
+
+Color: TypeAlias = tuple[int, int, int]
+
+#: BGR, told apart also by those who see no red and green apart (Okabe and Ito, 2008).
+COLORS: tuple[Color, ...] = (
+    (0, 159, 230),
+    (233, 180, 86),
+    (115, 158, 0),
+    (66, 228, 240),
+    (178, 114, 0),
+    (0, 94, 213),
+    (167, 121, 204),
+)
+_BLACK: Color = (0, 0, 0)
+_WHITE: Color = (255, 255, 255)
+_WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
+
+
+def annotated(image: Image, detections: Sequence[Detection], labels: Sequence[str]) -> Image:
+    """A copy with every finding; `labels` fixes which label has which colour.
+
+    A classification has no box: it is a line of a list in the corner.
+    """
+    picture = image.copy()
+    size = max(1, round(picture.shape[0] / 400))  # of lines and letters
+    lines = 0
+    for found in reversed(detections):  # the best come last, on top of the others
+        if found.box != _WHOLE_FRAME:
+            _draw_box(picture, found, _color(found.label, labels), size)
+    for found in detections:
+        if found.box == _WHOLE_FRAME:
+            text = f"{found.score:.2f} {found.label}"
+            lines += write(picture, text, (0, lines), _color(found.label, labels), size)
+    return picture
+
+
+def write(picture: Image, text: str, at: tuple[int, int], ground: Color, size: int = 1) -> int:
+    """Text with its upper left corner `at` x, y, on a ground that keeps it readable; moved so that
+    it lies inside the picture, cut where it is wider. Its height in pixels."""
+    import numpy as np
+
+    from edge_agent.service.lettering import lettered
+
+    letters = np.pad(lettered(text, size), size)[: picture.shape[0], : picture.shape[1]]
+    height, width = letters.shape
+    x = max(0, min(at[0], picture.shape[1] - width))
+    y = max(0, min(at[1], picture.shape[0] - height))
+    picture[y : y + height, x : x + width] = np.where(letters[..., None], _ink(ground), ground)
+    return height
+
+
+def write_picture(path: Path, image: Image) -> None:
+    """Raises EdgeError when it cannot be written."""
+    import cv2
+
+    done, data = cv2.imencode(path.suffix, image)
+    if not done:
+        raise EdgeError(f"{path}: OpenCV writes no {path.suffix} pictures")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as fault:
+        raise EdgeError(f"{path} cannot be written: {fault.strerror}") from None
+
+
+def _draw_box(picture: Image, found: Detection, color: Color, size: int) -> None:
+    import cv2
+
+    from edge_agent.service.lettering import HEIGHT
+
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = found.box
+    start, end = (round(x0 * width), round(y0 * height)), (round(x1 * width), round(y1 * height))
+    cv2.rectangle(picture, start, end, color, 2 * size)
+    above = start[1] - (HEIGHT + 2) * size
+    text = f"{found.label} {found.score:.2f}"
+    write(picture, text, (start[0], above if above >= 0 else start[1]), color, size)
+
+
+def _color(label: str, labels: Sequence[str]) -> Color:
+    place = labels.index(label) if label in labels else sum(label.encode())
+    return COLORS[place % len(COLORS)]
+
+
+def _ink(ground: Color) -> Color:
+    """Black or white, whichever stands out more. Luma of a BGR colour after ITU-R BT.601."""
+    blue, green, red = ground
+    return _BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 110 else _WHITE

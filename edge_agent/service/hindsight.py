@@ -1,0 +1,166 @@
+"""What is known of one pipeline around one moment: for "why did nothing happen at 08:15?".
+
+From the database alone: the ledger's window, events, the nearest miss of each rule, the skips.
+Rules: of each rule and of each reason of a skip only the entry closest in time is told; of two
+equally close misses the one that got further. Read `cli/why.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.policy.documents import decision_document, rfc3339
+from edge_agent.service.moments import duration
+from edge_agent.service.report import frames_document
+from edge_agent.store.query import Reader
+from edge_agent.store.rows import EventFilter, FramesRow, Judged, StoredEvent
+from edge_agent.types import Ledger
+
+#: What lies further away than this says nothing about the moment that was asked for.
+NEAR_S = 60.0
+#: So many entries are looked through on each side; every ten seconds leave one per rule and reason.
+LOOKED_THROUGH = 400
+#: An event that is open for longer than so many others is too rare to be looked for.
+EARLIER_EVENTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """`window` is the ledger's row that holds the moment; `gap` says why there is none."""
+
+    pipeline: str
+    time: float
+    window: FramesRow | None
+    gap: str
+    events: tuple[StoredEvent, ...]  # open then, or opened within NEAR_S, by opening
+    misses: tuple[Judged, ...]  # one a rule: the one that got furthest first
+    skips: tuple[Judged, ...]  # one a reason, by time
+    oldest: float | None  # since when misses and skips are kept; None where these are here
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in one sentence."""
+        frames = self.window
+        if any(_was_open(stored, self.time) for stored in self.events):
+            return "An event was open at that moment."
+        if self.events:
+            return "No event at that moment, but within a minute of it."
+        if frames is not None and frames.inferred == 0:
+            counts = {**frames.skipped, "failed": frames.failed}
+            most = max(counts, key=lambda reason: counts[reason])
+            return f"No event: not one frame was inferred, {counts[most]} of them: {most}."
+        if self.misses:
+            return "No event: every rule stopped somewhere."
+        return "No event, and nothing was kept that says why."
+
+
+def hindsight(reader: Reader, pipeline: str, time: float, now: float) -> Hindsight:
+    """Everything that the store of `reader` knows of that moment."""
+    near = [
+        judged
+        for judged in reader.near(pipeline, time, LOOKED_THROUGH)
+        if abs(judged.time - time) <= NEAR_S
+    ]
+    misses = _closest((judged for judged in near if judged.kind == "miss"), time)
+    skips = _closest((judged for judged in near if judged.kind == "skip"), time)
+    windows = [row for row in reader.windows(time) if row.pipeline == pipeline]
+    window = next((row for row in windows if row.began <= time), None)
+    return Hindsight(
+        pipeline=pipeline,
+        time=time,
+        window=window,
+        gap="" if window else _gap(reader, pipeline, time, now),
+        events=_events(reader, pipeline, time),
+        misses=tuple(sorted(misses, key=lambda miss: -len(miss.decisions))),
+        skips=tuple(sorted(skips, key=lambda skip: skip.time)),
+        oldest=None if misses or skips else _oldest(reader, pipeline),
+    )
+
+
+def document(found: Hindsight) -> dict[str, Any]:
+    """`why/1`."""
+    row = found.window
+    ledger = None
+    if row is not None:
+        frames = Ledger(row.captured, row.inferred, row.skipped, row.failed, 0)
+        ledger = {
+            "from": rfc3339(row.began),
+            "to": rfc3339(row.ended),
+            "frames": frames_document(frames),
+        }
+    return {
+        "schema": "why/1",
+        "pipeline": found.pipeline,
+        "at": rfc3339(found.time),
+        "verdict": found.verdict,
+        "ledger": ledger,
+        "gap": found.gap or None,
+        "events": [_event_entry(stored) for stored in found.events],
+        "misses": [_entry(miss) for miss in found.misses],
+        "skips": [_entry(skip) for skip in found.skips],
+        "kept_since": None if found.oldest is None else rfc3339(found.oldest),
+    }
+
+
+def _closest(entries: Iterable[Judged], time: float) -> list[Judged]:
+    """Of each rule, or reason of a skip, the one closest in time."""
+    found: dict[object, Judged] = {}
+    for entry in sorted(entries, key=lambda each: (abs(each.time - time), -len(each.decisions))):
+        kind = entry.rule or entry.decisions[0].numbers.get("reason")
+        found.setdefault(kind, entry)
+    return list(found.values())
+
+
+def _events(reader: Reader, pipeline: str, time: float) -> tuple[StoredEvent, ...]:
+    wanted = EventFilter(until=time + NEAR_S, pipeline=pipeline, limit=EARLIER_EVENTS)
+    return tuple(
+        stored
+        for stored in reversed(reader.events(wanted))
+        if stored.event.opened >= time - NEAR_S or _was_open(stored, time)
+    )
+
+
+def _was_open(stored: StoredEvent, time: float) -> bool:
+    event = stored.event
+    return event.opened <= time and (event.closed is None or time <= event.closed)
+
+
+def _gap(reader: Reader, pipeline: str, time: float, now: float) -> str:
+    """Why the ledger has no row of that moment."""
+    if time > now:
+        return "that moment is yet to come"
+    last = reader.last_status().windows.get(pipeline)
+    if last is not None and time >= last.ended:
+        ago = duration(max(0.0, now - last.ended))
+        return f"the ledger was last written {ago} ago: later the agent was off, or is yet to write"
+    return "the agent was off then, or lost power before the ledger was written"
+
+
+def _oldest(reader: Reader, pipeline: str) -> float | None:
+    """Since when misses and skips are kept: the one closest to the beginning of time."""
+    first = reader.near(pipeline, 0.0, LOOKED_THROUGH)
+    return next((judged.time for judged in first if judged.kind != "event"), None)
+
+
+def _event_entry(stored: StoredEvent) -> dict[str, Any]:
+    event = stored.event
+    return {
+        "id": event.id,
+        "rule": event.rule,
+        "text": event.text,
+        "opened": rfc3339(event.opened),
+        "closed": None if event.closed is None else rfc3339(event.closed),
+    }
+
+
+def _entry(judged: Judged) -> dict[str, Any]:
+    return {
+        "rule": judged.rule,
+        "time": rfc3339(judged.time),
+        "frame": judged.frame,
+        "track": judged.track,
+        "label": judged.label,
+        "decisions": [decision_document(decision) for decision in judged.decisions],
+    }

@@ -1,0 +1,242 @@
+"""A model becomes part of this device: imported, put in charge, held against its golden set.
+
+Rules: only what passed in a child process is installed, the very bytes that passed; a bundle is
+installed whole or not at all; nothing is put in charge that answers otherwise than its golden set.
+Read `inventory.py` next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_agent.bundles import golden, slots
+from edge_agent.bundles.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, open_bundle
+from edge_agent.bundles.find import locate_file
+from edge_agent.bundles.guess import Wish
+from edge_agent.bundles.shipped import shipped_folders
+from edge_agent.engines import Plan, available, load
+from edge_agent.engines.choice import choose
+from edge_agent.engines.measure import Measurement, kept, measure, save
+from edge_agent.errors import EdgeError, Refused, UsageError
+from edge_agent.service.models import Demand, Opened, checked
+from edge_agent.service.trial import Passed, open_offered, remember, try_out
+from edge_agent.store.disk import disk_errors
+
+#: How long engines are measured for a model that not each of them takes.
+_MEASURED_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import came to. Of a bundle that was there already nothing was changed."""
+
+    bundle: Bundle  # as it lies in the state directory
+    guessed: dict[str, Any]
+    refusals: tuple[str, ...]  # of engines that do not take it, though another does
+    active: bool
+    fresh: bool = True
+
+    @property
+    def slot(self) -> str:
+        return self.bundle.folder.name
+
+
+def import_model(file: Path, wish: Wish, state: Path) -> Imported:
+    """Turn a bare .tflite, a bundle's folder or its .tar into an installed bundle.
+
+    The first version of a name takes charge at once; a later one waits for `activate`. Raises
+    UsageError, Refused, NoRoom.
+    """
+    place = locate_file(file)
+    if place is None:
+        raise UsageError(f"there is no file {file}", "give a .tflite, a bundle's folder or .tar")
+    plans = tuple(Plan(engine) for engine in available())
+    bundle = open_offered(place, wish, plans)
+    passed = try_out(bundle, plans)
+    version, slot = _slot(bundle, state)
+    if slot in _slots(state, bundle.name):
+        return _imported(bundle, passed, slot, state, fresh=False)
+    with disk_errors(state), slots.staging(state, bundle.name) as staged:
+        _write_bundle(bundle, _manifest(bundle, passed, version), staged)
+        _answer_golden(bundle, passed, staged)
+        slots.install(state, bundle.name, staged, slot)
+        if slots.read_slots(state, bundle.name).active is None:
+            slots.activate(state, bundle.name, slot)
+    remember(bundle.manifest.sha256, passed.plan, state)
+    if passed.refusals:  # `auto` must know
+        with disk_errors(state):
+            save(state, bundle.manifest.sha256, measure(bundle.model, _MEASURED_S))
+    return _imported(bundle, passed, slot, state)
+
+
+def activate_model(name: str, version: str | None, state: Path) -> Bundle:
+    """Put an installed version in charge, after it ran in a child process and gave its answers.
+
+    Without a version the newest. Raises UsageError, Refused.
+    """
+    folder = slot_folder(name, version, state)
+    bundle = open_bundle(folder)
+    passed = try_out(bundle, Demand().plans(state, bundle.manifest.sha256))
+    engine = load(checked(bundle), passed.plan, bundle.name)
+    _check_answers(Opened(bundle, passed.spec, engine))
+    with disk_errors(state):
+        slots.activate(state, name, folder.name)
+    remember(bundle.manifest.sha256, passed.plan, state)
+    return bundle
+
+
+def check_golden(opened: Opened) -> tuple[str, ...]:
+    """What the model answers otherwise than its golden set, a sentence each."""
+    path = opened.bundle.folder / GOLDEN
+    if opened.bundle.bare or not path.is_file():
+        raise EdgeError(
+            f"model {opened.bundle.name} has no golden set ({GOLDEN})",
+            "edge-agent models import makes one of a .tflite",
+        )
+    return golden.check(path, opened.spec, opened.engine)
+
+
+def remove_model(name: str, version: str | None, state: Path) -> bool:
+    """Remove an installed model, or one version that is not in charge; whether it was in charge.
+
+    Raises UsageError.
+    """
+    if name in shipped_folders() and name not in slots.installed_names(state):
+        raise UsageError(f"model {name} came with the package and stays", "edge-agent models list")
+    slot = None if version is None else slot_folder(name, version, state).name
+    was_active = slots.read_slots(state, name).active
+    with disk_errors(state):
+        slots.remove(state, name, slot)
+    return was_active is not None and slot is None
+
+
+def measure_model(
+    bundle: Bundle, seconds: float, state: Path
+) -> tuple[tuple[Measurement, ...], str, str | None]:
+    """Measure every engine and keep the answer: the times, what `auto` takes and why, and a
+    sentence where that is over the manifest's budget. Raises Refused where no engine runs it."""
+    found = measure(bundle.model, seconds)
+    if all(each.p50_ms is None for each in found):
+        raise Refused(found[0].refused, "choose another model")
+    with disk_errors(state):
+        save(state, bundle.manifest.sha256, found)
+    choice = choose("auto", "auto", kept(state, bundle.manifest.sha256))
+    budget = bundle.manifest.budget.invoke_ms_p95
+    taken = (choice.plan.engine, choice.plan.threads)
+    p95 = next(each.p95_ms for each in found if (each.engine, each.threads) == taken)
+    over = None
+    if budget is not None and p95 is not None and p95 > budget:
+        over = f"over the budget of its manifest: p95 {p95:.3g} ms of {budget:g} ms"
+    return found, choice.reason, over
+
+
+def slot_folder(name: str, version: str | None, state: Path) -> Path:
+    """The installed folder that a person means; without a version the newest. Raises UsageError."""
+    folders = slots.installed(state, name) if name in slots.installed_names(state) else ()
+    if not folders:
+        raise UsageError(f"there is no installed model {name!r}", "edge-agent models list")
+    if version is None:
+        return max(folders, key=lambda folder: folder.stat().st_mtime_ns)
+    found = [folder for folder in folders if folder.name.rpartition("-")[0] == version]
+    found = found or [folder for folder in folders if folder.name.startswith(version)]
+    if len(found) != 1:
+        raise UsageError(
+            f"model {name} has {'several' if found else 'no'} versions {version!r}",
+            f"one of: {', '.join(folder.name for folder in folders)}",
+        )
+    return found[0]
+
+
+# --- a new version -----------------------------------------------------------------------------
+
+
+def _slots(state: Path, name: str) -> list[str]:
+    return [folder.name for folder in slots.installed(state, name)]
+
+
+def _slot(bundle: Bundle, state: Path) -> tuple[str, str]:
+    """Version and folder name. A bare model gets the next number, or that of the very same one."""
+    said = bundle.manifest.model_dump(mode="json", exclude={"version", "requires", "source"})
+    content = json.dumps([said, bundle.labels], sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    version = bundle.manifest.version
+    if bundle.bare:
+        there = [name.rpartition("-") for name in _slots(state, bundle.name)]
+        same = [number for number, _, its_digest in there if its_digest == digest]
+        numbers = [int(number) for number, _, _ in there if number.isdecimal()]
+        version = same[0] if same else str(max(numbers, default=0) + 1)
+    return version, f"{version}-{digest}"
+
+
+def _manifest(bundle: Bundle, passed: Passed, version: str) -> dict[str, Any]:
+    """What is written: a publisher's word stays as it is, a bare model gets what was seen."""
+    manifest = bundle.manifest.model_dump(mode="json", exclude_none=True)
+    if bundle.bare:
+        manifest["version"] = version
+        manifest["labels"] = LABELS
+        megabytes = math.ceil(passed.answer.memory_bytes / 1e6)
+        manifest["requires"]["memory_mb"] = max(1, megabytes)
+    return {key: value for key, value in manifest.items() if value not in ("", {})}
+
+
+def _write_bundle(bundle: Bundle, manifest: dict[str, Any], folder: Path) -> None:
+    """The bundle's files in an empty folder. Raises OSError, Refused."""
+    import yaml
+
+    (folder / MODEL).write_bytes(checked(bundle))
+    text = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True)
+    (folder / MANIFEST).write_text(text, "utf-8")
+    if bundle.bare:
+        (folder / LABELS).write_text("".join(f"{name}\n" for name in bundle.labels), "utf-8")
+        (folder / CARD).write_text(_card(bundle), "utf-8")
+        return
+    labels = bundle.manifest.labels
+    for name in (GOLDEN, CARD, *([labels] if isinstance(labels, str) else [])):
+        if (bundle.folder / name).is_file():
+            shutil.copyfile(bundle.folder / name, folder / name)
+
+
+def _answer_golden(bundle: Bundle, passed: Passed, folder: Path) -> None:
+    """Hold the model against the golden set that it came with, or make one."""
+    engine = load((folder / MODEL).read_bytes(), passed.plan, bundle.name)
+    if (folder / GOLDEN).exists():
+        staged = Bundle(folder, folder / MODEL, bundle.manifest, bundle.labels)
+        _check_answers(Opened(staged, passed.spec, engine))
+    else:
+        frames = golden.made_up_frames(passed.spec.input.width, passed.spec.input.height)
+        golden.make(folder, passed.spec, engine, frames)
+
+
+def _check_answers(opened: Opened) -> None:
+    faults = check_golden(opened)
+    if faults:
+        raise Refused(
+            f"model {opened.bundle.name} {opened.bundle.manifest.version} answers otherwise than "
+            f"its golden set: {faults[0]}",
+            "install it again, or make its golden set anew",
+        )
+
+
+def _card(bundle: Bundle) -> str:
+    guesses = "".join(f"- {key}: {value}\n" for key, value in bundle.guessed.items())
+    return (
+        f"# {bundle.name}\n\nImported from `{bundle.manifest.source}`, a model of family "
+        f"{bundle.manifest.family} with SHA-256 {bundle.manifest.sha256}.\n\n"
+        f"Guessed, because the file does not say it:\n\n{guesses}\n"
+        "Where results are wrong: copy this folder, correct `manifest.yaml` in the copy, raise\n"
+        "its `version`, remove `golden.npz`, and import the copy.\n"
+    )
+
+
+def _imported(
+    bundle: Bundle, passed: Passed, slot: str, state: Path, *, fresh: bool = True
+) -> Imported:
+    installed = open_bundle(slots.models_folder(state) / bundle.name / slot)
+    active = slots.read_slots(state, bundle.name).active == slot
+    return Imported(installed, dict(bundle.guessed), passed.refusals, active, fresh)

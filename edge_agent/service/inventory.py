@@ -1,0 +1,104 @@
+"""Every model that this device has, shipped and installed, with the state of each: `models/1`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge_agent.bundles.bundle import MANIFEST, open_bundle
+from edge_agent.bundles.manifest import read_manifest
+from edge_agent.bundles.shipped import shipped_folders
+from edge_agent.bundles.slots import installed, installed_names, read_slots
+from edge_agent.engines.choice import choose
+from edge_agent.engines.measure import kept
+from edge_agent.errors import EdgeError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version of one model. Of a broken one only what can still be told."""
+
+    name: str
+    version: str
+    family: str
+    sha256: str  # zeros where the manifest cannot be read
+    state: str  # active, previous, factory, candidate, broken
+    slot: str | None  # its folder in the state directory; None: it came with the package
+    size: tuple[int, int] | None = None
+    labels: int = 0
+    engine: str | None = None  # with threads and invoke_ms: the kept measurement's best
+    threads: int | None = None
+    invoke_ms: float | None = None
+
+
+def inventory(state: Path) -> tuple[Entry, ...]:
+    """Shipped ones first, then the installed; works without a state directory, and makes none."""
+    found = []
+    installed_here = installed_names(state)
+    for name, folder in shipped_folders().items():
+        replaced = name in installed_here and read_slots(state, name).active is not None
+        found.append(
+            _entry(_known(name, folder, None), folder, "factory" if replaced else "active")
+        )
+    for name in installed_here:
+        found += _installed(state, name)
+    return tuple(_measured(entry, state) for entry in found)
+
+
+def entry_of(name: str, slot: str, state: Path) -> Entry:
+    """One installed version."""
+    return next(_measured(each, state) for each in _installed(state, name) if each.slot == slot)
+
+
+def models_document(entries: tuple[Entry, ...]) -> dict[str, Any]:
+    return {
+        "schema": "models/1",
+        "models": [
+            {**asdict(entry), "size": None if entry.size is None else list(entry.size)}
+            for entry in entries
+        ],
+    }
+
+
+def _installed(state: Path, name: str) -> list[Entry]:
+    slots = read_slots(state, name)
+    states = {slots.active: "active", slots.previous: "previous"}
+    return [
+        _entry(_known(name, folder, folder.name), folder, states.get(folder.name, "candidate"))
+        for folder in installed(state, name)
+    ]
+
+
+def _known(name: str, folder: Path, slot: str | None) -> Entry:
+    """What can be told without trusting the bundle."""
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+    except EdgeError:
+        version = "" if slot is None else slot.rpartition("-")[0]
+        return Entry(name, version, "", "0" * 64, "broken", slot)
+    return Entry(name, manifest.version, manifest.family, manifest.sha256, "broken", slot)
+
+
+def _entry(known: Entry, folder: Path, state: str) -> Entry:
+    try:
+        bundle = open_bundle(folder)
+    except EdgeError:
+        return known
+    return replace(known, state=state, size=bundle.manifest.input.size, labels=len(bundle.labels))
+
+
+def _measured(entry: Entry, state: Path) -> Entry:
+    """With what `auto` would take, and how long it takes there, where that was measured."""
+    found = kept(state, entry.sha256)
+    if found is None:
+        return entry
+    plan = choose("auto", "auto", found).plan
+    times = [
+        each.p50_ms
+        for each in found.measurements
+        if (each.engine, each.threads) == (plan.engine, plan.threads)
+    ]
+    return replace(
+        entry, engine=plan.engine, threads=plan.threads, invoke_ms=times[0] if times else None
+    )

@@ -1,0 +1,107 @@
+"""How long each stage took: bounded memory for any number of frames, exact for the first 65,536.
+
+Beyond that every second sample is dropped and only every second (fourth, ...) new one is kept: a
+systematic sample, the same one every time. The maximum is always exact.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Mapping
+
+KEPT = 65_536
+#: The stages of the run report, in the order of a frame's way.
+STAGES = (
+    "capture",
+    "gate",
+    "preprocess",
+    "invoke",
+    "decode",
+    "track",
+    "rules",
+    "store",
+    "total",
+    "alert",
+)
+
+
+class Samples:
+    """Durations of one stage, in milliseconds."""
+
+    __slots__ = ("_seen", "_stride", "_values", "worst")
+
+    def __init__(self) -> None:
+        self._values = array("f")
+        self._stride = 1
+        self._seen = 0
+        self.worst = 0.0
+
+    def add(self, milliseconds: float) -> None:
+        if milliseconds > self.worst:
+            self.worst = milliseconds
+        if self._seen % self._stride == 0:
+            self._values.append(milliseconds)
+            if len(self._values) == KEPT:
+                self._values = self._values[::2]
+                self._stride *= 2
+        self._seen += 1
+
+    def percentile(self, share: float) -> float:
+        """Nearest rank; 0.0 without samples."""
+        if not self._values:
+            return 0.0
+        ordered = sorted(self._values)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def summary(self) -> dict[str, float] | None:
+        if not self._seen:
+            return None
+        return {
+            "p50": round(self.percentile(0.50), 3),
+            "p95": round(self.percentile(0.95), 3),
+            "p99": round(self.percentile(0.99), 3),
+            "max": round(self.worst, 3),
+        }
+
+
+class Meter:
+    """The stages of one pipeline. Only its worker writes."""
+
+    def __init__(self) -> None:
+        self._stages = {stage: Samples() for stage in STAGES}
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """One frame's laps, and their sum as `total`."""
+        total = 0.0
+        for stage, duration in seconds.items():
+            self._stages[stage].add(duration * 1000)
+            total += duration
+        self._stages["total"].add(total * 1000)
+
+    def add_one(self, stage: str, seconds: float) -> None:
+        self._stages[stage].add(seconds * 1000)
+
+    def p50(self, stage: str) -> float:
+        return self._stages[stage].percentile(0.50)
+
+    def summary(self) -> dict[str, dict[str, float] | None]:
+        return {stage: samples.summary() for stage, samples in self._stages.items()}
+
+
+class Rate:
+    """How many a second lately: over the last ten seconds, or the last 500 of them."""
+
+    SPAN_S = 10.0
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=500)
+
+    def add(self, time: float) -> None:
+        self._times.append(time)
+
+    def per_second(self, now: float) -> float:
+        recent = [time for time in tuple(self._times) if now - time <= self.SPAN_S]
+        if len(recent) == self._times.maxlen:
+            return len(recent) / max(now - recent[0], 1e-6)
+        return len(recent) / self.SPAN_S

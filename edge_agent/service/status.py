@@ -1,0 +1,177 @@
+"""`status/1`: whether it is well, and every figure behind that; from the agent, or its database.
+
+`verdict`: well, degraded (it works, something needs a look), down (nobody watches). Each reason
+says in words what is wrong and what to do. Both ways give the same keys; what a database cannot
+know is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from edge_agent.errors import NotRunning
+from edge_agent.policy.documents import rfc3339
+from edge_agent.service.capture import SourceFacts
+from edge_agent.service.moments import duration
+from edge_agent.service.report import frames_document
+from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.watch import Watch
+from edge_agent.store.record import Store
+from edge_agent.store.rows import Depth, Identity, LastStatus
+from edge_agent.types import Ledger
+from edge_agent.uplink.publisher import Publisher, UplinkFacts
+
+Document: TypeAlias = dict[str, Any]
+
+#: A backlog of more messages than this is worth a word.
+LONG_QUEUE = 1000
+#: A source in one of these states delivers nothing.
+BLIND = ("lost", "ended")
+
+
+def live_status(
+    watch: Watch, store: Store, surroundings: Surroundings, publisher: Publisher | None
+) -> Document:
+    """The running agent."""
+    depth = store.outbox.depth()
+    uplink = None if publisher is None else publisher.facts()
+    sources = {name: capture.facts for name, capture in watch.captures.items()}
+    reasons = [
+        *_source_reasons(sources, surroundings.now()),
+        *_pause_reasons(surroundings),
+        *_uplink_reasons(uplink, depth),
+    ]
+    blind = bool(sources) and all(facts.state in BLIND for facts in sources.values())
+    verdict = "down" if blind else ("degraded" if reasons else "well")
+    return {
+        **_document(store.identity, verdict, reasons, depth),
+        "running": True,
+        "sources": {name: _source(facts) for name, facts in sources.items()},
+        "pipelines": _pipelines(watch, surroundings),
+        "broker": None if uplink is None else _broker(uplink),
+        "clock": surroundings.clock_word,
+    }
+
+
+def stored_status(last: LastStatus, now: float, why: NotRunning) -> Document:
+    """What the database alone can say: the state at its last write. `why` nobody answered."""
+    message = f"{why.message}; {_last_sign(last, now)}"
+    reasons = [_reason(why.code, message, why.next)]
+    open_events = [stored.event.pipeline for stored in last.open]
+    return {
+        **_document(last.identity, "down", reasons, last.outbox),
+        "pipelines": {
+            name: {**_pipeline(ledger), "open_events": open_events.count(name)}
+            for name, ledger in last.ledgers.items()
+        },
+    }
+
+
+# --- below: the parts of the document ------------------------------------------------------------
+
+
+def _document(
+    identity: Identity, verdict: str, reasons: list[dict[str, str]], queue: Depth
+) -> Document:
+    """Every key, as far as the store alone knows it."""
+    return {
+        "schema": "status/1",
+        "verdict": verdict,
+        "reasons": reasons,
+        "running": False,
+        "boot": identity.boot,
+        "store": identity.store,
+        "sources": {},
+        "pipelines": {},
+        "temperature_c": None,
+        "queue": {"depth": queue.depth, "oldest_seq": queue.oldest_seq},
+        "broker": None,
+        "clock": None,
+        "ota": None,
+        "written_mb_per_day": None,
+    }
+
+
+def _source(facts: SourceFacts) -> Document:
+    return {**asdict(facts), "since": rfc3339(facts.since)}
+
+
+def _broker(facts: UplinkFacts) -> Document:
+    return {**asdict(facts), "since": None if facts.since is None else rfc3339(facts.since)}
+
+
+def _pipeline(ledger: Ledger) -> Document:
+    unknown = ("fps", "model", "engine", "threads", "chosen", "invoke_ms", "open_events", "point")
+    return {"ledger": frames_document(ledger), **dict.fromkeys(unknown)}
+
+
+def _pipelines(watch: Watch, surroundings: Surroundings) -> Document:
+    found = {}
+    for name, runner in watch.runners.items():
+        assembled = runner.assembled
+        found[name] = {
+            **_pipeline(runner.account.ledger()),
+            "fps": round(runner.rate.per_second(surroundings.now()), 2),
+            "model": f"{assembled.about.model} {assembled.about.version}",
+            "engine": f"{assembled.engine.name} {assembled.engine.version}",
+            "threads": assembled.engine.threads,
+            "chosen": assembled.choice.reason,
+            "invoke_ms": round(runner.meter.p50("invoke"), 3),
+            "open_events": len(runner.open_events()),
+        }
+    return found
+
+
+# --- below: what is not well ---------------------------------------------------------------------
+
+
+def _reason(code: str, message: str, next_step: str) -> dict[str, str]:
+    return {"code": code, "message": message, "next": next_step}
+
+
+def _source_reasons(sources: dict[str, SourceFacts], now: float) -> list[dict[str, str]]:
+    found = []
+    for name, facts in sources.items():
+        span = duration(max(0.0, now - facts.since))
+        if facts.state == "lost":
+            message = f"source {name} is lost for {span}: {facts.reason}"
+            step = "look at its uri (edge-agent sources list); it is opened again and again"
+            found.append(_reason("source_lost", message, step))
+        if facts.state == "ended":
+            message = f"source {name} came to its end {span} ago"
+            step = "restart the agent; a recording with loop: true begins again by itself"
+            found.append(_reason("source_ended", message, step))
+    return found
+
+
+def _pause_reasons(surroundings: Surroundings) -> list[dict[str, str]]:
+    return [
+        _reason("paused", f"pipeline {name} is paused", f"edge-agent resume {name}")
+        for name in sorted(surroundings.paused)
+    ]
+
+
+def _uplink_reasons(uplink: UplinkFacts | None, queue: Depth) -> list[dict[str, str]]:
+    if uplink is None:
+        return []
+    found = []
+    if not uplink.connected:
+        message = f"no connection to the broker: {uplink.last_error or 'still connecting'}"
+        step = uplink.next or "alerts are kept and sent when it comes back"
+        found.append(_reason("broker_away", message, step))
+    if uplink.set_aside:
+        message = f"the broker refuses {uplink.set_aside} messages; they are set aside"
+        step = "look at its log and at its ACL; a restart of the agent tries them again"
+        found.append(_reason("refused", message, step))
+    if queue.depth > LONG_QUEUE:
+        message = f"{queue.depth} messages wait to be sent"
+        found.append(_reason("backlog", message, "look at the broker, and at what is alerted"))
+    return found
+
+
+def _last_sign(last: LastStatus, now: float) -> str:
+    if last.written is None:
+        return "it has written no ledger here"
+    ago = f"{duration(now - last.written)} ago, " if now >= last.written else ""
+    return f"it last wrote {ago}at {rfc3339(last.written)}"

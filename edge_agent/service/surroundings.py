@@ -1,0 +1,59 @@
+"""What the world outside says at the moment of a frame, gathered in one place for all workers.
+
+Housekeeping refreshes what costs something to ask (is the clock synced?); workers only read.
+"""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from edge_agent.host.clock import Clock
+from edge_agent.host.timezone import host_zone
+from edge_agent.pipeline.schedule import Calendar
+from edge_agent.pipeline.step import Circumstances
+from edge_agent.types import Frame
+
+#: A frame that waited longer than this shows a past that nobody should act on.
+MAX_AGE_S = 2.0
+
+
+class Surroundings:
+    """Clock, time zone and pauses of the running agent. Safe to read from any thread."""
+
+    def __init__(self, clock: Clock, timezone: str | None) -> None:
+        self._clock = clock
+        self._zone = ZoneInfo(timezone) if timezone else host_zone()
+        self._calendar = Calendar(self._zone)
+        self._was_unsynced = False
+        self.paused: frozenset[str] = frozenset()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Ask the clock again; about once a second."""
+        synced = self._clock.synced()
+        self._was_unsynced |= not synced
+        self._calendar = Calendar(self._zone, self._clock.wall_offset(), synced)
+
+    def now(self) -> float:
+        """The agent's own time; it never steps."""
+        return self._clock.now()
+
+    @property
+    def clock_word(self) -> str:
+        """How far a time written now can be believed, in the envelope's word."""
+        if not self._calendar.synced:
+            return "unsynced"
+        return "corrected" if self._was_unsynced else "synced"
+
+    @property
+    def calendar(self) -> Calendar:
+        return self._calendar
+
+    def around(self, pipeline: str, frame: Frame) -> Circumstances:
+        """The circumstances of a frame that is about to be worked on."""
+        return Circumstances(
+            calendar=self._calendar,
+            paused=pipeline in self.paused,
+            age_s=max(0.0, self._clock.now() - frame.time),
+            max_age_s=MAX_AGE_S,
+        )

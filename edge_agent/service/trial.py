@@ -1,0 +1,115 @@
+"""The first run of a model that nobody vouched for: in a child process, whole.
+
+Whole is: load, look, invoke, decode, with preprocessing by the bundle's own manifest. What passed
+is remembered by sha256 and engine version (`engines/isolate.py`). Read `models.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.bundles.agreement import check_operators
+from edge_agent.bundles.anatomy import dissect, model_bytes
+from edge_agent.bundles.bundle import Bundle
+from edge_agent.bundles.find import Kind, Place
+from edge_agent.bundles.guess import Wish
+from edge_agent.engines import Plan, version
+from edge_agent.engines.isolate import Answer, Question, probe, trust, trusted
+from edge_agent.errors import NoRoom, Refused
+from edge_agent.pipeline.decode import decoder
+from edge_agent.types import ModelSpec
+
+#: A model that takes longer than this for its first answers hangs.
+SECONDS = 30.0
+_MEMORY = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A model that ran in the child process. `refusals` are the sentences of other engines."""
+
+    plan: Plan
+    spec: ModelSpec
+    answer: Answer
+    refusals: tuple[str, ...] = ()
+
+
+def open_offered(place: Place, wish: Wish, plans: Sequence[Plan]) -> Bundle:
+    """The bundle at a place. Of a bare model that is of no family the runtimes are asked, too: what
+    they do not take either is refused in their words, which name the operator."""
+    try:
+        return place.open(wish)
+    except Refused:
+        if place.kind is Kind.BARE:
+            _look(place.path, plans)
+        raise
+
+
+def try_out(bundle: Bundle, plans: Sequence[Plan]) -> Passed:
+    """Run a model on the first engine that takes it. Raises Refused, as the first engine says it,
+    where none does, NoRoom."""
+    check_memory(bundle)
+    if not bundle.bare:
+        anatomy = dissect(model_bytes(bundle.model), bundle.model.name)
+        check_operators(bundle.manifest, anatomy.operators)
+    refusals: list[Refused] = []
+    for plan in plans:
+        try:
+            spec, answer = _rehearse(bundle, plan)
+        except Refused as refusal:
+            refusals.append(refusal)
+        else:
+            return Passed(plan, spec, answer, tuple(refusal.message for refusal in refusals))
+    raise refusals[0]
+
+
+def check_memory(bundle: Bundle) -> None:
+    """Raises NoRoom where less memory is free than the manifest requires."""
+    wanted = bundle.manifest.requires.memory_mb
+    free = _free_mb()
+    if wanted is not None and free is not None and free < wanted:
+        raise NoRoom(
+            f"model {bundle.name} needs {wanted} MB of memory, {free} MB are free",
+            "stop something else, or choose a smaller model",
+        )
+
+
+def known(sha256: str, plan: Plan, state: Path) -> bool:
+    """Whether these bytes passed on the plan's engine. With a delegate nothing is known."""
+    return plan.delegate is None and trusted(state, sha256, plan.engine, version(plan.engine))
+
+
+def remember(sha256: str, plan: Plan, state: Path) -> None:
+    if plan.delegate is None:
+        trust(state, sha256, plan.engine, version(plan.engine))
+
+
+def _free_mb() -> int | None:
+    """What could be had without swapping; None where the kernel does not say."""
+    for line in _MEMORY.read_text().splitlines() if _MEMORY.exists() else ():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 // 1_000_000
+    return None
+
+
+def _look(model: Path, plans: Sequence[Plan]) -> Answer:
+    """Load, look and invoke on the first engine that takes it."""
+    refusals: list[Refused] = []
+    for plan in plans:
+        try:
+            return probe(model, plan, Question(seconds=SECONDS))
+        except Refused as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
+
+
+def _rehearse(bundle: Bundle, plan: Plan) -> tuple[ModelSpec, Answer]:
+    answer = probe(bundle.model, plan, Question(seconds=SECONDS))
+    spec = bundle.spec(answer.inputs[0], answer.outputs)
+    decoder(spec)  # refuses shapes that the family does not have, before anything runs on them
+    decoded = probe(bundle.model, plan, Question(spec, SECONDS))
+    if {answer.sha256, decoded.sha256} != {bundle.manifest.sha256}:
+        raise Refused(f"{bundle.model.name} changed while it was being tried", "try again")
+    return spec, decoded

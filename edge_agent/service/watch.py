@@ -1,0 +1,102 @@
+"""The sources and pipelines of one configuration at work: what a reload replaces as a whole.
+
+A thread a source, a thread a pipeline. Stopping ends the sources first, then the workers, and
+closes every open event as `stopped`. Read `capture.py` and `worker.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.config.schema import Config
+from edge_agent.pipeline.rules import Ident
+from edge_agent.service.assemble import Site, assemble
+from edge_agent.service.capture import Capture
+from edge_agent.service.input import source_of
+from edge_agent.service.recorder import Desk, Recorder
+from edge_agent.service.runner import Runner, stopwatch
+from edge_agent.service.slot import NewestFrame
+from edge_agent.service.supervisor import Group
+from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.windows import Windows
+from edge_agent.service.worker import Worker
+from edge_agent.store.record import Store
+from edge_agent.types import Event
+
+#: Of the five seconds that a stop may take, what the sources and then the workers get.
+STOP_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What outlives a reload: where things are, who we are, whom to tell."""
+
+    state: Path
+    store: Store
+    surroundings: Surroundings
+    committed: Callable[[], None]
+    hopeless: Callable[[str], None]
+
+
+class Watch:
+    """Build, start, stop. `runners`, `captures` and `windows` are what `status` reads."""
+
+    def __init__(self, config: Config, beside: Path, house: House) -> None:
+        """Load every model. Raises UsageError and Refused before anything has started."""
+        self.config = config
+        self._house = house
+        self.runners = {name: self._runner(name, beside) for name in config.pipelines}
+        now = house.surroundings.now()
+        self.windows = {name: Windows(name, now) for name in self.runners}
+        self.slots = {name: NewestFrame(runner.account) for name, runner in self.runners.items()}
+        self.captures = {name: self._capture(name) for name in config.sources}
+        self._sources = Group("sources", house.hopeless)
+        self._workers = Group("pipelines", house.hopeless)
+
+    def start(self) -> None:
+        for name, runner in self.runners.items():
+            worker = Worker(runner, self.slots[name], self._house.surroundings, self.windows[name])
+            self._workers.start(f"pipeline {name}", worker.run)
+        for name, capture in self.captures.items():
+            self._sources.start(f"source {name}", capture.run)
+
+    def stop(self) -> tuple[str, ...]:
+        """Sources, workers, events; the names of threads that would not end."""
+        stuck = self._sources.stop(STOP_S) + self._workers.stop(STOP_S)
+        now = self._house.surroundings.now()
+        for runner in self.runners.values():
+            if f"pipeline {runner.name}" not in stuck:
+                runner.close(now, "stopped")
+        return stuck
+
+    def open_events(self) -> tuple[Event, ...]:
+        """Every open event with its values at present."""
+        return tuple(event for runner in self.runners.values() for event in runner.open_events())
+
+    def _runner(self, name: str, beside: Path) -> Runner:
+        house = self._house
+        identity = house.store.identity
+        ident = Ident(identity.store, identity.boot)
+        assembled = assemble(self.config, name, Site(house.state, beside, ident), stopwatch)
+        house.store.keep_config(assembled.about.config_sha256, assembled.canonical)
+        desk = Desk(
+            house.store,
+            assembled.spec,
+            assembled.about,
+            clock=lambda: house.surroundings.clock_word,
+            committed=house.committed,
+            evidence=house.state,
+        )
+        return Runner(assembled, Recorder(desk))
+
+    def _capture(self, source: str) -> Capture:
+        slots = tuple(
+            self.slots[name]
+            for name, runner in self.runners.items()
+            if runner.assembled.spec.source == source
+        )
+        return Capture(
+            source_of(source, self.config.sources[source]), slots, self._house.surroundings.now
+        )

@@ -1,0 +1,42 @@
+"""One pipeline's thread: the newest frame, its way, its record, until the stop event.
+
+Read `runner.py` next, then `pipeline/step.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from edge_agent.service.runner import Runner
+from edge_agent.service.slot import NewestFrame
+from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.windows import Windows
+
+#: How long a worker waits for a frame before it looks at the stop event again.
+WAIT_S = 0.5
+
+
+class Worker:
+    """Takes frames from a slot and works on them."""
+
+    def __init__(
+        self, runner: Runner, slot: NewestFrame, surroundings: Surroundings, windows: Windows
+    ) -> None:
+        self._runner = runner
+        self._slot = slot
+        self._surroundings = surroundings
+        self._windows = windows
+
+    def run(self, stop: threading.Event) -> None:
+        runner, pipeline = self._runner, self._runner.assembled.pipeline
+        while not stop.is_set():
+            frame = self._slot.take(WAIT_S)
+            if frame is None:
+                continue
+            away = self._slot.away()
+            if away:
+                pipeline.away(away)
+                pipeline.restart()
+            outcome = runner.work(frame, self._surroundings.around(runner.name, frame))
+            self._windows.add(outcome, self._surroundings.now() - frame.time)
+        self._slot.drain()

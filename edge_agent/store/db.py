@@ -1,0 +1,222 @@
+"""The database file: opening it, its settings, its identity, one connection behind one lock.
+
+Rules: WAL with `synchronous=FULL`: a commit that returned is on the disk. A file that a newer
+version wrote, or that is not ours, is looked at read-only and refused. Everything the disk may
+answer goes through `disk_errors`. Read `record.py` next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from edge_agent.errors import EdgeError, Refused
+from edge_agent.store.disk import check_writable, disk_errors, make_folder
+from edge_agent.store.migrate import LATEST, migrate, version
+from edge_agent.store.rows import Identity
+
+FILE = "edge.db"
+APPLICATION_ID = 0x45444745  # "EDGE", as schema.sql sets it
+#: Seconds to wait for another process that writes.
+PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How SQLite writes. The defaults are what benchmarks/store_writes.py found to wear least.
+
+    A commit writes whole pages: small ones cost a third of what large ones do. The log is copied
+    into the database (and begins anew) every `checkpoint_pages`: a page that changed ten times in
+    between is copied once. 4000 pages are 2 MB and just fit one block of the log's index.
+    """
+
+    page_size: int = 512
+    checkpoint_pages: int = 4000
+
+
+TUNING = Tuning()
+
+
+class Database:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self.lock = threading.RLock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is on the disk when it returns, or nothing is.
+
+        Raises NoRoom, EdgeError, or sqlite3.IntegrityError where a rule of the schema is broken.
+        """
+        with self.lock, disk_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # SQLite may have rolled back by itself (disk full); a failed COMMIT has not.
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        with self.lock, disk_errors(self.path):
+            yield self.connection
+
+    def close(self) -> None:
+        with self.lock, disk_errors(self.path):
+            self.connection.close()
+
+
+def open_database(state: Path, tuning: Tuning = TUNING) -> Database:
+    """Open `state`/edge.db for writing; make folder and file where absent, migrate an older one.
+
+    Raises Refused (newer, or another program's file; it is left untouched), UsageError, NoRoom,
+    EdgeError.
+    """
+    path = state / FILE
+    with disk_errors(path):
+        make_folder(state, 0o700)
+        for each in (state, path):
+            if each.exists():
+                check_writable(each)
+        refuse_strangers(path)
+        connection = connect(path, "rwc")
+        try:
+            _configure(connection, path, tuning)
+            migrate(connection)
+            _mint(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return Database(path, connection)
+
+
+def connect(path: Path, mode: str, extra: str = "") -> sqlite3.Connection:
+    """A connection without Python's own transactions; `mode` is ro, rw or rwc."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}{extra}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def refuse_strangers(path: Path) -> None:
+    """Raise Refused for a file of a newer version or of another program, without writing to it.
+
+    The header says it, unless a newer one still stands in the write-ahead log or nothing is in
+    the file yet: then SQLite is asked, read-only.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    application = read_header(path)
+    log = path.with_name(path.name + "-wal")
+    if application != APPLICATION_ID or (log.exists() and log.stat().st_size):
+        connection = connect(path, "ro")
+        try:
+            refuse_contents(path, connection)
+        finally:
+            connection.close()
+
+
+def read_header(path: Path) -> int:
+    """The application id in the header (https://sqlite.org/fileformat2.html, offset 68).
+
+    Raises Refused when its version (offset 60) is newer, EdgeError when this is no database.
+    """
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header.startswith(b"SQLite format 3\0"):
+        raise EdgeError(
+            f"{path} is damaged, or not an SQLite database",
+            "move it away, and start with a new one",
+        )
+    number, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
+    if number > LATEST:
+        raise _newer(path, number)
+    return application
+
+
+def refuse_contents(path: Path, connection: sqlite3.Connection) -> None:
+    """As `refuse_strangers`, by what SQLite reads, the log included."""
+    if (number := version(connection)) > LATEST:
+        raise _newer(path, number)
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and tables:
+        raise Refused(
+            f"{path} belongs to another program",
+            "name another state directory with --state",
+        )
+
+
+def _newer(path: Path, number: int) -> Refused:
+    return Refused(
+        f"{path} was written by a newer edge-agent (schema {number}, this one knows {LATEST})",
+        "install that version again, or name another state directory with --state",
+    )
+
+
+def _configure(connection: sqlite3.Connection, path: Path, tuning: Tuning) -> None:
+    """The settings; page_size and auto_vacuum only count while the file is new."""
+    connection.execute(f"PRAGMA page_size = {tuning.page_size}")
+    connection.execute("PRAGMA auto_vacuum = NONE")
+    (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if journal != "wal":
+        raise EdgeError(
+            f"the file system of {path} cannot share memory between processes (no WAL)",
+            "put the state directory on a local disk",
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {tuning.checkpoint_pages}")
+    connection.execute(
+        f"PRAGMA journal_size_limit = {2 * tuning.checkpoint_pages * tuning.page_size}"
+    )
+    connection.execute("PRAGMA temp_store = MEMORY")
+    # Overwrite what was deleted only where that writes no further page.
+    connection.execute("PRAGMA secure_delete = FAST")
+
+
+def _mint(connection: sqlite3.Connection) -> None:
+    """A new store gets its name; an old one keeps it."""
+    if connection.execute("SELECT 1 FROM meta WHERE key = 'store'").fetchone() is None:
+        connection.execute(
+            "INSERT OR IGNORE INTO meta VALUES ('store', ?), ('boot', 0)", (str(uuid.uuid4()),)
+        )
+
+
+def identity(connection: sqlite3.Connection) -> Identity:
+    found = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('store', 'boot')"))
+    return Identity(store=found["store"], boot=found["boot"])
+
+
+def hold(state: Path) -> int:
+    """Be the one service on this state directory, as long as the returned file is open.
+
+    The lock lies on the folder itself and dies with the process. Raises EdgeError when another
+    process has it.
+    """
+    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise EdgeError(
+            f"another edge-agent is running on {state}",
+            "stop it, or give this one its own directory with --state",
+        ) from None
+    return folder

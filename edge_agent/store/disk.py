@@ -1,0 +1,141 @@
+"""The disk: what it may answer, each in one sentence, and files that are there after a power cut.
+
+Rules: `disk_errors` goes around everything that touches the database or a file of the store; it
+turns what an operator can do something about into an `EdgeError` and lets our own mistakes (a
+broken statement, a violated constraint) pass as they are. Read `db.py` next.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_agent.errors import EdgeError, NoRoom, UsageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise NoRoom, UsageError or EdgeError, naming `path`, for what the disk refuses inside."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        clear = _of_sqlite(error, path)
+        if clear is None:
+            raise
+        raise clear from error
+    except OSError as error:
+        raise _of_system(error, path) from error
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write the file whole or not at all, and have it on the disk before returning.
+
+    Missing folders are made. Raises as `disk_errors` does.
+    """
+    with disk_errors(path):
+        make_folder(path.parent)
+        draft = path.with_name(f".{path.name}.part")
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError when the file or folder cannot be written (SQLite would open it to read)."""
+    if os.access(path, os.W_OK):
+        return
+    read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    number = errno.EROFS if read_only else errno.EACCES
+    raise OSError(number, os.strerror(number), str(path))
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make the folder and its parents, each on the disk before the next. Raises OSError."""
+    if path.is_dir():
+        return
+    if path.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    make_folder(path.parent)
+    path.mkdir(mode, exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the folder's entries on the disk. Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _of_sqlite(error: sqlite3.Error, path: Path) -> EdgeError | None:
+    """https://sqlite.org/rescode.html; None where the fault is ours."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return _no_room(path)
+        case sqlite3.SQLITE_IOERR if _is_full(path):
+            return _no_room(path)
+        case sqlite3.SQLITE_IOERR:
+            return EdgeError(f"the disk failed at {path}: {error}", "look at the end of dmesg")
+        case sqlite3.SQLITE_READONLY:
+            return _read_only(path)
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return EdgeError(
+                f"{path} cannot be opened: {error}",
+                "check its permissions, or name another state directory with --state",
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return EdgeError(f"another program keeps {path} locked", f"find it with: fuser {path}")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return EdgeError(
+                f"{path} is damaged: {error}",
+                "stop the agent, move the file and its -wal away, and start with a new one",
+            )
+    return None
+
+
+def _of_system(error: OSError, path: Path) -> EdgeError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    path = Path(error.filename) if isinstance(error.filename, str) else path
+    if error.errno in _FULL:
+        return _no_room(path)
+    if error.errno == errno.EROFS:
+        return _read_only(path)
+    if error.errno in _FORBIDDEN:
+        return UsageError(
+            f"{path}: {reason}",
+            "run as the user whom it belongs to, or name another state directory with --state",
+        )
+    return UsageError(f"{path}: {reason}", "name another state directory with --state")
+
+
+def _read_only(path: Path) -> EdgeError:
+    return EdgeError(
+        f"{path} is on a disk that can only be read",
+        "make the disk writable, or name another state directory with --state",
+    )
+
+
+def _no_room(path: Path) -> NoRoom:
+    return NoRoom(f"no space is left on the disk of {path}", "free some space; see: df -h")
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite calls a full disk an I/O error where it could not extend its shared memory."""
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize < 64 * 1024

@@ -1,0 +1,99 @@
+"""Tables `frames` and `summaries`: what became of the frames, per pipeline and window.
+
+Rules: a row counts the frames that were decided in its window, so captured = inferred +
+sum(skipped) + failed holds in every row and in every sum of rows; the frames that then still
+waited for a verdict stand in `pending`. Read `query.py` next.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from edge_agent.policy.documents import dump
+from edge_agent.store.rows import FramesRow, Summary
+from edge_agent.types import Ledger
+
+#: Every pipeline writes a row at every flush, so the living ones are among the newest rows.
+_NEWEST = 256
+_COLUMNS = "pipeline, began, ended, inferred, skipped, failed, pending"
+
+
+def insert(connection: sqlite3.Connection, rows: Iterable[FramesRow], boot: int) -> None:
+    connection.executemany(
+        f"INSERT INTO frames (boot, captured, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                boot,
+                row.captured,
+                row.pipeline,
+                row.began,
+                row.ended,
+                row.inferred,
+                dump(dict(row.skipped)),
+                row.failed,
+                row.pending,
+            )
+            for row in rows
+        ],
+    )
+
+
+def insert_summaries(
+    connection: sqlite3.Connection, summaries: Iterable[Summary], boot: int
+) -> None:
+    connection.executemany(
+        "INSERT INTO summaries (boot, pipeline, began, ended, body) VALUES (?, ?, ?, ?, ?)",
+        [(boot, each.pipeline, each.began, each.ended, each.body) for each in summaries],
+    )
+
+
+def windows(connection: sqlite3.Connection, since: float) -> tuple[FramesRow, ...]:
+    """Those that ended after `since`, in the order of writing."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM frames WHERE ended > ? ORDER BY n", (since,))
+    return tuple(_window(row) for row in rows)
+
+
+def last_windows(connection: sqlite3.Connection) -> dict[str, FramesRow]:
+    """The last one of each pipeline that still writes."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM (SELECT * FROM frames ORDER BY n DESC LIMIT ?) ORDER BY n",
+        (_NEWEST,),
+    )
+    return {row[0]: _window(row) for row in rows}
+
+
+def since_time(connection: sqlite3.Connection, time: float) -> dict[str, Ledger]:
+    return _sums(connection, "ended > ?", time)
+
+
+def since_boot(connection: sqlite3.Connection, boot: int) -> dict[str, Ledger]:
+    return _sums(connection, "boot >= ?", boot)
+
+
+def _sums(connection: sqlite3.Connection, condition: str, value: float) -> dict[str, Ledger]:
+    """Per pipeline the sum of its windows, and what was pending at the end of the last one."""
+    skipped: dict[str, dict[str, int]] = {}
+    for pipeline, reason, number in connection.execute(
+        "SELECT pipeline, key, sum(value) FROM frames, json_each(skipped)"
+        f" WHERE {condition} GROUP BY pipeline, key ORDER BY key",
+        (value,),
+    ):
+        skipped.setdefault(pipeline, {})[reason] = number
+    # In SQLite a bare column beside max() comes from the row of the maximum: the last window.
+    sums = connection.execute(
+        "SELECT pipeline, sum(captured), sum(inferred), sum(failed), pending, max(n) FROM frames"
+        f" WHERE {condition} GROUP BY pipeline ORDER BY pipeline",
+        (value,),
+    )
+    return {
+        pipeline: Ledger(captured + pending, inferred, skipped.get(pipeline, {}), failed, pending)
+        for pipeline, captured, inferred, failed, pending, _ in sums
+    }
+
+
+def _window(row: tuple[Any, ...]) -> FramesRow:
+    pipeline, began, ended, inferred, skipped, failed, pending = row
+    return FramesRow(pipeline, began, ended, inferred, json.loads(skipped), failed, pending)

@@ -1,0 +1,65 @@
+"""Bring a database to the present schema: named steps, each in one transaction.
+
+Rules: a step that has been released is never edited; a change of the tables is a new step at the
+end. `user_version` is the number of steps done. A newer database is not touched (`db.py`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    sql: str
+
+
+STEPS = (Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),)
+LATEST = len(STEPS)
+
+
+def migrate(connection: sqlite3.Connection, steps: tuple[Step, ...] = STEPS) -> tuple[str, ...]:
+    """Apply the steps that are missing, in order; their names. Raises sqlite3.Error.
+
+    When a step fails, the database stands as it did before that step.
+    """
+    return tuple(
+        step.name
+        for number, step in enumerate(steps, start=1)
+        if version(connection) < number and _apply(connection, number, step)
+    )
+
+
+def version(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def _apply(connection: sqlite3.Connection, number: int, step: Step) -> bool:
+    """False where another process did it while we waited for the lock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if missing := version(connection) < number:
+            for statement in _statements(step.sql):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return missing
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """One statement after the other: `executescript` would commit before it begins."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

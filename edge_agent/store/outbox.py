@@ -1,0 +1,148 @@
+"""Table `outbox`: what is still to be sent, in order, and what the broker acknowledged.
+
+Rules: a message is written with the event it tells of, in one transaction (`record.py`), and stays
+pending until it is acknowledged. Acknowledgements wait in memory and ride with the next
+transaction, because a commit of their own would cost more than the alert: a crash before that
+means that those messages are sent once more, and receivers drop repeats by id.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable
+
+from edge_agent.policy.documents import dump
+from edge_agent.policy.lost import Reason, lost_document
+from edge_agent.store.db import Database
+from edge_agent.store.rows import Depth, Draft
+from edge_agent.types import Message
+
+#: So many acknowledgements are written at once even if nothing else is (a backlog drains).
+WAITING = 100
+
+
+class Outbox:
+    """Thread-safe; shares the store's one connection and lock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: set[int] = set()  # acknowledged, not yet written
+
+    def pending(self, limit: int = 100, after: int = 0) -> list[Message]:
+        """Unsent messages with seq > `after`, by seq, at most `limit`."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT seq, id, topic, created, body, boot, clock FROM outbox"
+                " WHERE sent IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+                (after, limit + len(self._waiting)),
+            )
+            return [_message(row) for row in rows if row[0] not in self._waiting][:limit]
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """The broker has them: never offer them again. Written with the next transaction.
+
+        One that is not pending is left out. Raises as `Database.transaction` does when so many
+        wait that they are written now.
+        """
+        with self._database.reading() as connection:
+            self._waiting.update(seq for seq in seqs if _is_unsent(connection, seq))
+            if len(self._waiting) >= WAITING:
+                self.settle()
+
+    def settle(self) -> None:
+        """Write the waiting acknowledgements now (going down, or nothing else to write)."""
+        with self._database.lock:
+            if self._waiting:
+                with self._database.transaction() as connection:
+                    written = self.write_waiting(connection)
+                self.forget(written)
+
+    def give_up(self, seqs: Collection[int], reason: Reason, time: float) -> int | None:
+        """Drop unsent messages that will never be sent; the seq of the `lost` that says so.
+
+        One transaction: the rows are gone and declared, or neither. `lost` messages themselves
+        are never dropped, and what is sent or gone already is left out; None when nothing remains.
+        """
+        with self._database.transaction() as connection:
+            marks = ",".join("?" * len(seqs))
+            rows = connection.execute(
+                "SELECT seq, topic FROM outbox WHERE sent IS NULL AND topic <> 'lost'"
+                f" AND seq IN ({marks}) ORDER BY seq",
+                tuple(seqs),
+            ).fetchall()
+            rows = [row for row in rows if row[0] not in self._waiting]
+            if not rows:
+                return None
+            (boot,) = connection.execute("SELECT value FROM meta WHERE key = 'boot'").fetchone()
+            body = dump(lost_document(rows, reason))
+            # The declaration comes first: it is then the newest row, which must stay.
+            declared = insert(connection, Draft(f"lost/{rows[0][0]}", "lost", time, body, 0), boot)
+            connection.executemany("DELETE FROM outbox WHERE seq = ?", [(row[0],) for row in rows])
+        return declared
+
+    def depth(self) -> Depth:
+        with self._database.reading() as connection:
+            return unsent(connection, self._waiting)
+
+    def write_waiting(self, connection: sqlite3.Connection) -> tuple[int, ...]:
+        """Take the acknowledgements along in a transaction; `forget` them once it is through."""
+        connection.executemany(
+            "UPDATE outbox SET sent = 1 WHERE seq = ? AND sent IS NULL",
+            [(seq,) for seq in sorted(self._waiting)],
+        )
+        return tuple(self._waiting)
+
+    def forget(self, written: Iterable[int]) -> None:
+        self._waiting.difference_update(written)
+
+
+def insert(connection: sqlite3.Connection, draft: Draft, boot: int) -> int:
+    """Add a message; its seq. Raises sqlite3.IntegrityError for an id that is there already."""
+    cursor = connection.execute(
+        "INSERT INTO outbox (id, topic, created, body, boot, clock, priority)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (draft.id, draft.topic, draft.time, draft.body, boot, draft.clock, draft.priority),
+    )
+    assert cursor.lastrowid is not None  # an INSERT that did not raise
+    return cursor.lastrowid
+
+
+def unsent(connection: sqlite3.Connection, waiting: Collection[int] = ()) -> Depth:
+    """The depth of the queue, leaving out those in `waiting` (acknowledged, not yet written)."""
+    (count,) = connection.execute("SELECT count(*) FROM outbox WHERE sent IS NULL").fetchone()
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()
+    return Depth(
+        depth=count - len(waiting),
+        oldest_seq=_end(connection, "ASC", waiting),
+        newest_seq=_end(connection, "DESC", waiting),
+        last_seq=last,
+    )
+
+
+def _is_unsent(connection: sqlite3.Connection, seq: int) -> bool:
+    found = connection.execute("SELECT 1 FROM outbox WHERE seq = ? AND sent IS NULL", (seq,))
+    return found.fetchone() is not None
+
+
+def _end(connection: sqlite3.Connection, order: str, waiting: Collection[int]) -> int | None:
+    rows = connection.execute(
+        f"SELECT seq FROM outbox WHERE sent IS NULL ORDER BY seq {order} LIMIT ?",
+        (len(waiting) + 1,),
+    )
+    return next((seq for (seq,) in rows if seq not in waiting), None)
+
+
+def _message(row: tuple[int, str, str, float, str, int, str]) -> Message:
+    seq, id_, topic, created, body, boot, clock = row
+    return Message(
+        seq=seq,
+        id=id_,
+        topic=topic,
+        qos=1,
+        retain=False,
+        time=created,
+        body=json.loads(body),
+        boot=boot,
+        clock=clock,
+    )

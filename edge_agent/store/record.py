@@ -1,0 +1,153 @@
+"""The one writer: a batch becomes one transaction, and what returned from `record` is kept.
+
+Rules: an event and its messages are one transaction. A batch that fails leaves nothing behind and
+may be offered again. Any thread may call; one lock and one connection stand behind all of them.
+Read `outbox.py` for what leaves, `query.py` for what people read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edge_agent.store import decisions, events, ledger, outbox
+from edge_agent.store.db import TUNING, Database, Tuning, hold, identity, open_database
+from edge_agent.store.disk import disk_errors
+from edge_agent.store.rows import Batch, Draft, Identity, StoredEvent
+from edge_agent.types import Event
+
+
+def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
+    """The store in the folder `state`, which is made (0700) where it is absent.
+
+    Raises Refused (a newer version's, left untouched), UsageError, NoRoom or EdgeError.
+    """
+    return Store(open_database(state, tuning))
+
+
+class Store:
+    """What the service writes with. A context manager; `outbox` is the publisher's part."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._held: int | None = None
+        with database.reading() as connection:
+            self._identity = identity(connection)
+        self.outbox = outbox.Outbox(database)
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    def start(self) -> Identity:
+        """Count a start of the service and be its only one until `close`. Once, at the start.
+
+        Raises EdgeError when another process is the service on this folder.
+        """
+        with disk_errors(self.database.path):
+            self._held = hold(self.database.path.parent)
+        with self.database.transaction() as connection:
+            connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'boot'")
+            self._identity = identity(connection)
+        return self._identity
+
+    def record(self, batch: Batch) -> tuple[int, ...]:
+        """Write the batch; the seqs of its messages. All of it is on the disk on return.
+
+        Acknowledgements that wait ride along. Raises NoRoom, EdgeError (also for an event that
+        is there already), LookupError for closing one that is not open, ValueError for an alert
+        whose id does not name an event of the batch, sqlite3.IntegrityError for another
+        message's id that is there already; nothing is written then.
+        """
+        _check_alerts(batch)
+        boot = self._identity.boot
+        with self.database.lock:
+            with self.database.transaction() as connection:
+                for opened in batch.opened:
+                    events.insert(connection, opened, boot)
+                for event in batch.closed:
+                    events.close(connection, event)
+                events.see(connection, batch.seen)
+                seqs = tuple(outbox.insert(connection, draft, boot) for draft in batch.messages)
+                ledger.insert(connection, batch.frames, boot)
+                ledger.insert_summaries(connection, batch.summaries, boot)
+                decisions.insert_others(connection, batch.judged)
+                acknowledged = self.outbox.write_waiting(connection)
+            self.outbox.forget(acknowledged)
+        return seqs
+
+    def interrupt_open(
+        self, closing: Callable[[StoredEvent], Draft | None]
+    ) -> tuple[StoredEvent, ...]:
+        """Close what earlier boots left open, at its last seen time, as `interrupted`.
+
+        `closing` makes the message of such a (now closed) event, None where none is due. One
+        transaction; the events as they were closed. Call it once, after `start`.
+        """
+        with self.database.lock:
+            with self.database.reading() as connection:
+                left = events.select(
+                    connection,
+                    "WHERE e.closed IS NULL AND e.boot < ? ORDER BY e.n",
+                    (self._identity.boot,),
+                )
+            interrupted = tuple(
+                replace(stored, event=_interrupted(stored.event)) for stored in left
+            )
+            drafts = [closing(stored) for stored in interrupted]
+            if interrupted:
+                self.record(
+                    Batch(
+                        closed=tuple(stored.event for stored in interrupted),
+                        messages=tuple(draft for draft in drafts if draft is not None),
+                    )
+                )
+        return interrupted
+
+    def keep_config(self, sha: str, text: str) -> None:
+        """Keep the redacted text behind a config_sha256. Writes only what is new."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE configs SET text = :text WHERE n = :n AND text IS NOT :text",
+                {"n": events.config_number(connection, sha), "text": text},
+            )
+
+    def close(self) -> None:
+        """Write the waiting acknowledgements and give everything back. More than once is fine."""
+        try:
+            self.outbox.settle()
+        finally:
+            self.database.close()
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_alerts(batch: Batch) -> None:
+    """An alert's id is unique because its event opens and closes once (see schema.sql)."""
+    due = {f"{opened.event.id}/open" for opened in batch.opened}
+    due |= {f"{event.id}/close" for event in batch.closed}
+    for draft in batch.messages:
+        if draft.topic == "alert":
+            if draft.id not in due:
+                raise ValueError(f"alert {draft.id} belongs to no event of its batch")
+            due.remove(draft.id)
+
+
+def _interrupted(event: Event) -> Event:
+    return replace(event, closed=event.seen, close_reason="interrupted")

@@ -1,0 +1,296 @@
+"""The nouns: every value that travels between the rooms of the house.
+
+Rules: frozen and slotted; no behaviour beyond what the value itself says; numpy only in
+annotations, so that importing this file costs nothing. Read `ports.py` next.
+
+Units everywhere: seconds (float), boxes `(x0, y0, x1, y1)` in 0..1 of the frame, scores in 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Image: TypeAlias = NDArray[np.uint8]
+    Array: TypeAlias = NDArray[Any]
+
+Box: TypeAlias = tuple[float, float, float, float]
+Point: TypeAlias = tuple[float, float]
+Polygon: TypeAlias = tuple[Point, ...]
+Number: TypeAlias = float | int | str | bool | None
+Numbers: TypeAlias = Mapping[str, Number]
+
+
+# --- what comes in -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture, with the moment it was taken.
+
+    `data` is (height, width, 3) uint8 in BGR. `index` counts every item of the source from 0,
+    broken ones included. `time` is seconds since the epoch on a clock that never steps.
+    """
+
+    source: str
+    index: int
+    time: float
+    data: Image
+    name: str = ""  # the file it came from, where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One item of a source that could not be read: counted as `failed`, never silently skipped."""
+
+    source: str
+    index: int
+    time: float
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source says of itself once it is open; None where it cannot know."""
+
+    width: int | None
+    height: int | None
+    fps: float | None
+    frames: int | None
+
+
+class Skip(StrEnum):
+    """Why a captured frame was not inferred; exactly one reason a frame (CONTRACT, ledger)."""
+
+    RATE = "rate"  # sooner than max_fps allows
+    MOTION = "motion"  # nothing moved
+    STATIONARY = "stationary"  # only known objects that stand still
+    PREDICTED = "predicted"  # the tracker's prediction was good enough
+    THERMAL = "thermal"  # sooner than the operating point allows
+    BUSY = "busy"  # a newer frame came while the worker was at another
+    STALE = "stale"  # older than max_age_s when its turn came
+    PAUSED = "paused"
+    SCHEDULE = "schedule"
+    QUALITY = "quality"  # black, covered or frozen picture
+    SWAP = "swap"  # a model was being changed
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The account of every frame: captured = inferred + sum(skipped) + failed + pending."""
+
+    captured: int = 0
+    inferred: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    failed: int = 0
+    pending: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        decided = self.inferred + sum(self.skipped.values()) + self.failed
+        return self.captured == decided + self.pending
+
+
+# --- models ------------------------------------------------------------------------------------
+
+Family: TypeAlias = Literal[
+    "classification", "ssd", "yolo", "fomo", "segmentation", "pose", "anomaly", "generic"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output tensor as the model itself describes it.
+
+    `real = (quantized - zero_points) * scales`; one scale for the tensor, or one per slice along
+    `axis`. Empty `scales` mean that the tensor is not quantized.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # numpy's name: "uint8", "int8", "int16", "float32", "int64", ...
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a picture becomes the model's input: part of the model, not of the pipeline."""
+
+    width: int
+    height: int
+    color: Literal["rgb", "bgr", "gray"] = "rgb"
+    layout: Literal["nhwc", "nchw"] = "nhwc"
+    #: real = (pixel - mean) / std per channel, pixel in 0..255; then quantized by the tensor's own
+    #: parameters. None: the pixel itself (uint8 as is, int8 minus 128).
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    resize: Literal["stretch", "letterbox", "crop"] = "stretch"
+    interpolation: Literal["auto", "area", "linear", "nearest"] = "auto"
+    pad: int = 114  # grey of the letterbox border
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything that preprocessing and decoding need to know about one model.
+
+    `output` holds the family's own settings, already checked by `bundles` (their names are in
+    docs/models.md). `labels[i]` names class i; without labels the label is the index.
+    """
+
+    name: str
+    version: str
+    family: Family
+    sha256: str
+    input: InputSpec
+    input_tensor: TensorSpec
+    output_tensors: tuple[TensorSpec, ...]
+    labels: tuple[str, ...]
+    min_score: float
+    output: Mapping[str, Any] = field(default_factory=dict)
+    guessed: Numbers = field(default_factory=dict)
+
+
+# --- what a frame becomes ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One finding of a model. A classification is a detection whose box is the whole frame."""
+
+    label: str
+    score: float
+    box: Box
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One object followed over frames; `box` is the last one seen or, between, predicted.
+
+    `hits` counts the inferred frames that saw it; `speed` is the box centre's movement in
+    frame widths/heights per second.
+    """
+
+    id: int
+    label: str
+    box: Box
+    score: float
+    born: float
+    seen: float
+    hits: int
+    speed: Point = (0.0, 0.0)
+    visible: bool = True  # seen in the latest inferred frame
+    stationary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of `why`: a stage of the frame's way, its verdict and the numbers behind it."""
+
+    stage: str  # gate, infer, score, area, mask, zone, line, confirm, dwell, count, absence, ...
+    verdict: str
+    numbers: Numbers = field(default_factory=dict)
+
+
+class Priority(StrEnum):
+    ALERT = "alert"  # published as it happens
+    NOTICE = "notice"  # counted in summaries
+    RECORD = "record"  # kept on the device, counted in summaries
+
+    @property
+    def rank(self) -> int:
+        """0 is the most urgent."""
+        return list(Priority).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person can act on. `closed` is None while it is open."""
+
+    id: str  # 16 hex digits; see docs/decisions on ids
+    pipeline: str
+    source: str
+    rule: str
+    priority: Priority
+    label: str | None
+    zone: str | None
+    text: str
+    opened: float
+    seen: float  # the last moment the condition held
+    closed: float | None
+    close_reason: str | None  # cleared, lost, crossed, ended, stopped, interrupted, storm
+    score_max: float
+    score_median: float
+    track: int | None
+    count: int
+    box: Box | None
+    frame: int  # index of the opening frame
+    input: str | None = None  # the file, in replay
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """The candidate that came closest to opening an event of a rule and did not."""
+
+    rule: str
+    time: float
+    frame: int
+    track: int | None
+    label: str | None
+    decisions: tuple[Decision, ...]  # the last one is where it stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that one frame led to. `skip` is None when the frame was inferred."""
+
+    frame: Frame
+    skip: Skip | None
+    gate: Decision
+    detections: tuple[Detection, ...] = ()
+    track_ids: tuple[int | None, ...] = ()  # per detection: the track it was matched to
+    tracks: tuple[Track, ...] = ()
+    opened: tuple[Event, ...] = ()
+    closed: tuple[Event, ...] = ()
+    misses: tuple[NearMiss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What the thermal governor allows at present. `max_fps` None: no limit of its own."""
+
+    level: int = 0
+    max_fps: float | None = None
+    threads: int | None = None
+    reason: str = "cool"
+
+
+# --- what leaves -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message. `seq` is None on unsequenced topics; `topic` is relative to the base."""
+
+    seq: int | None
+    id: str
+    topic: str
+    qos: int
+    retain: bool
+    time: float
+    body: Mapping[str, Any]
+    boot: int = 0
+    clock: str = "synced"  # synced, unsynced, corrected

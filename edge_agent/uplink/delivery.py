@@ -1,0 +1,246 @@
+"""The traffic of one connection: fill the window, take the answers, acknowledge in batches.
+
+Rules: rows leave in the order of seq; a row is acknowledged only after its PUBACK; a refused one
+is tried again later and never holds up those behind it. A `Delivery` lives as long as its session:
+when that ends, all that was in flight is forgotten, and the next one reads the outbox anew.
+Read `publisher.py` next.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.policy.envelope import Sender, encode
+from edge_agent.types import Message
+from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
+from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
+from edge_agent.uplink.refusals import Refusals
+from edge_agent.uplink.retained import Retained
+from edge_agent.uplink.wake import Wake
+
+log = logging.getLogger("edge_agent.uplink")
+
+
+class Outgoing:
+    """What is to leave and what is known of it, from one connection to the next."""
+
+    def __init__(self, identity: Identity, outbox: Outbox, clock: Clock, pace: Pace) -> None:
+        self.identity = identity
+        self.outbox = outbox
+        self.clock = clock
+        self.pace = pace
+        self.retained = Retained(pace.retained_every_s)
+        self.refusals = Refusals(pace.refused, pace.tries)
+        self.wake = Wake()
+        self.sent = 0  # sequenced messages that a broker took
+        self.last_refusal: tuple[str, str] | None = None  # topic and reason
+        self._unsequenced = 0
+
+    def packet(self, message: Message, sender: Sender, now: float) -> Packet:
+        """`now` is on the agent's clock; an unsequenced message is never late."""
+        topic = f"{self.identity.base}/{message.topic}"
+        now = message.time if message.seq is None else now
+        return Packet(topic, encode(message, sender, now), message.retain)
+
+    def unsequenced(self, topic: str, body: Mapping[str, Any]) -> Message:
+        """A retained message as of now, on the wall clock where that is kept."""
+        self._unsequenced += 1
+        synced = self.clock.synced()
+        return Message(
+            seq=None,
+            id=f"{topic}/{self.identity.boot}/{self._unsequenced}",
+            topic=topic,
+            qos=1,
+            retain=True,
+            time=self.clock.now() + (self.clock.wall_offset() if synced else 0.0),
+            body=body,
+            boot=self.identity.boot,
+            clock="synced" if synced else "unsynced",
+        )
+
+    def status(self, word: str, session: int) -> Message:
+        """`online`, or `offline` (also the last will, hence no seq)."""
+        boot, version = self.identity.boot, self.identity.version
+        body = {"status": word, "boot": boot, "session": session, "version": version}
+        return self.unsequenced("status", body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    seq: int | None
+    topic: str
+    since: float
+
+
+class Delivery:
+    """One session's worth of `Outgoing`."""
+
+    def __init__(self, session: Session, outgoing: Outgoing, sender: Sender) -> None:
+        self._session = session
+        self._out = outgoing
+        self._pace = outgoing.pace
+        self._sender = sender
+        self._queue: deque[Message] = deque()  # read from the outbox, not yet sent
+        self._cursor = 0  # the highest seq that was read
+        self._more = True  # the outbox may hold more behind the cursor
+        self._read_at = 0.0
+        self._flying: dict[int, _Flight] = {}  # by the packet's number, oldest first
+        self._taken: list[int] = []  # seqs that the broker took, not yet acknowledged
+        self._taken_at = 0.0
+        self._told_of_waiting = False  # the last `health` said that something waits,
+        self._health_is_old = False  # and some of that was sent since
+        outgoing.retained.touch_all()
+
+    def announce(self, word: str) -> None:
+        """Publish `status`; the caller leaves room in the window."""
+        self._send(self._out.status(word, self._sender.session), time.monotonic())
+
+    def step(self, timeout_s: float) -> None:
+        """Send what may be sent, wait at most `timeout_s` for answers. Raises Disconnected."""
+        self._fill(time.monotonic())
+        self.settle(timeout_s)
+        if self._is_idle and self._health_is_old:
+            self._health_is_old = False
+            self._out.retained.touch("health")
+
+    def settle(self, timeout_s: float) -> None:
+        """Take answers without sending anything new. Raises Disconnected."""
+        patience = min(timeout_s, self._pace.ack_every_s) if self._taken else timeout_s
+        for answer in self._session.wait(patience):
+            self._take(answer)
+        now = time.monotonic()
+        if len(self._taken) >= self._pace.batch or now - self._taken_at >= self._pace.ack_every_s:
+            self.acknowledge()
+        self._watch(now)
+
+    def acknowledge(self) -> None:
+        """Tell the outbox what the broker took so far."""
+        if self._taken:
+            taken, self._taken = self._taken, []
+            self._out.outbox.acknowledge(taken)
+            self._out.sent += len(taken)
+            self._health_is_old = self._told_of_waiting
+
+    @property
+    def is_answered(self) -> bool:
+        """Nothing is in flight."""
+        return not self._flying
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._flying) < self._session.window
+
+    def drained(self) -> bool:
+        """Look into the outbox: nothing is left to be sent now, and all of it was answered."""
+        self._read_more(time.monotonic(), ask=True)
+        return self._is_idle
+
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._flying or self._queue or self._more)
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def _fill(self, now: float) -> None:
+        while self.has_room and (due := self._out.retained.take_due(now)) is not None:
+            self._send(self._unsequenced(*due), now)
+        while self.has_room and (message := self._next(now)) is not None:
+            self._send(message, now)
+
+    def _next(self, now: float) -> Message | None:
+        """The next row of the outbox; behind them all, a refused one whose time has come."""
+        while not self._queue:
+            if not self._read_more(now):
+                return self._refused_before(now)
+        return self._queue.popleft()
+
+    def _read_more(self, now: float, ask: bool = False) -> bool:
+        """Fill the queue from the outbox where it may have grown; whether there is anything."""
+        rung = self._out.wake.heard()
+        if self._queue:
+            self._more = self._more or rung
+            return True
+        if not (ask or rung or self._more or now - self._read_at >= self._pace.poll_s):
+            return False
+        rows = self._out.outbox.pending(self._pace.batch, self._cursor)
+        self._read_at = now
+        self._more = len(rows) == self._pace.batch
+        if rows:
+            self._cursor = rows[-1].seq or self._cursor
+            self._queue.extend(row for row in rows if row.seq not in self._out.refusals)
+        return bool(rows)
+
+    def _refused_before(self, now: float) -> Message | None:
+        refusals = self._out.refusals
+        while (seq := refusals.take_due(now)) is not None:
+            rows = self._out.outbox.pending(1, seq - 1)
+            if rows and rows[0].seq == seq:
+                return rows[0]
+            refusals.accepted(seq)  # the row is gone
+        return None
+
+    def _unsequenced(self, topic: str, body: Mapping[str, Any]) -> Message:
+        if topic == "health":
+            depth = self._out.outbox.depth()
+            pending = {
+                "depth": depth.depth,
+                "oldest_seq": depth.oldest_seq,
+                "newest_seq": depth.newest_seq,
+            }
+            self._told_of_waiting = depth.depth > 0
+            body = {
+                **body,
+                "protocol": self._session.protocol,
+                "pending": pending,
+                "set_aside": self._out.refusals.set_aside,
+            }
+        return self._out.unsequenced(topic, body)
+
+    def _send(self, message: Message, now: float) -> None:
+        packet = self._out.packet(message, self._sender, self._out.clock.now())
+        if self._session.fits(packet):
+            mid = self._session.publish(packet)
+            self._flying[mid] = _Flight(message.seq, message.topic, now)
+            return
+        self._report(message.topic, f"larger than the broker allows ({len(packet.payload)} bytes)")
+        if message.seq is not None:
+            self._give_up(message.seq)
+
+    def _give_up(self, seq: int) -> None:
+        """It can never leave by this broker: the receiver learns that, instead of waiting."""
+        self._out.refusals.put_aside(seq)
+        if self._out.outbox.give_up([seq], "refused", self._out.clock.now()) is not None:
+            self._more = True  # the `lost` that declares it
+
+    # --- answers -----------------------------------------------------------------------------
+
+    def _take(self, answer: Answer) -> None:
+        flight = self._flying.pop(answer.mid)
+        if answer.refused is not None:
+            self._report(flight.topic, answer.refused)
+            if flight.seq is not None:
+                self._out.refusals.refused(flight.seq, time.monotonic(), random.random())
+        elif flight.seq is not None:
+            if flight.seq in self._out.refusals:
+                self._out.refusals.accepted(flight.seq)
+            if not self._taken:
+                self._taken_at = time.monotonic()
+            self._taken.append(flight.seq)
+
+    def _watch(self, now: float) -> None:
+        """A broker that stays silent, or a path that swallows PUBACKs, ends the connection."""
+        oldest = next(iter(self._flying.values()), None)
+        if oldest is not None and now - oldest.since > self._pace.ack_timeout_s:
+            raise Disconnected(f"no PUBACK within {self._pace.ack_timeout_s:g} s")
+
+    def _report(self, topic: str, reason: str) -> None:
+        """Once per change: a refused topic is refused again and again."""
+        if self._out.last_refusal != (topic, reason):
+            self._out.last_refusal = (topic, reason)
+            log.warning('refused topic=%s reason="%s"', topic, reason)

@@ -1,0 +1,68 @@
+"""An outbox in memory: the port of `outbox.py` without a store, for tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from edge_agent.policy.lost import Reason, lost_document
+from edge_agent.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDepth:
+    depth: int
+    oldest_seq: int | None
+    newest_seq: int | None
+
+
+class MemoryOutbox:
+    """Rows by seq, in order. `acknowledged` keeps the seqs in the order of acknowledgement."""
+
+    def __init__(self, boot: int = 1) -> None:
+        self.rows: dict[int, Message] = {}
+        self.acknowledged: list[int] = []
+        self.commits = 0
+        self._boot = boot
+        self._last_seq = 0
+
+    def put(self, topic: str, body: Mapping[str, Any], time: float) -> Message:
+        """Append one message with the next seq."""
+        self._last_seq += 1
+        message = Message(
+            seq=self._last_seq,
+            id=f"{self._last_seq:016x}/open",
+            topic=topic,
+            qos=1,
+            retain=False,
+            time=time,
+            body=body,
+            boot=self._boot,
+        )
+        self.rows[self._last_seq] = message
+        return message
+
+    def pending(self, limit: int, after: int) -> Sequence[Message]:
+        rows = list(self.rows.items())
+        return list(islice((row for seq, row in rows if seq > after), limit))
+
+    def acknowledge(self, seqs: Sequence[int]) -> None:
+        self.commits += 1
+        self.acknowledged.extend(seqs)
+        for seq in seqs:
+            self.rows.pop(seq, None)
+
+    def give_up(self, seqs: Sequence[int], reason: Reason, time: float) -> int | None:
+        rows = [(seq, self.rows[seq].topic) for seq in sorted(seqs) if seq in self.rows]
+        rows = [row for row in rows if row[1] != "lost"]
+        if not rows:
+            return None
+        for seq, _ in rows:
+            del self.rows[seq]
+        return self.put("lost", lost_document(rows, reason), time).seq
+
+    def depth(self) -> MemoryDepth:
+        seqs = list(self.rows)
+        return MemoryDepth(len(seqs), seqs[0] if seqs else None, seqs[-1] if seqs else None)

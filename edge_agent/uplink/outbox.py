@@ -1,0 +1,78 @@
+"""What the way out asks of the rest of the agent: the outbox, a clock, and who is sending.
+
+The store and the host implement these by shape; the uplink imports neither. Rows leave the outbox
+only by `acknowledge` and, declared, by `give_up`, so a crash at any moment sends a row twice rather
+than never. Read `delivery.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge_agent.policy.backoff import Backoff
+from edge_agent.policy.lost import Reason
+from edge_agent.types import Message
+
+
+class Depth(Protocol):
+    """How much waits: rows not yet sent, and the ends of their range (None when empty)."""
+
+    @property
+    def depth(self) -> int: ...
+    @property
+    def oldest_seq(self) -> int | None: ...
+    @property
+    def newest_seq(self) -> int | None: ...
+
+
+class Outbox(Protocol):
+    """The store's table of sequenced messages. `depth` may be asked from any thread."""
+
+    def pending(self, limit: int, after: int) -> Sequence[Message]:
+        """At most `limit` unsent messages with seq > `after`, in the order of seq."""
+
+    def acknowledge(self, seqs: Sequence[int]) -> None:
+        """The broker has these: `pending` never offers them again. What it raises ends `run`."""
+
+    def give_up(self, seqs: Sequence[int], reason: Reason, time: float) -> int | None:
+        """These can never be sent: drop them, and declare it in a `lost` message; its seq."""
+
+    def depth(self) -> Depth: ...
+
+
+class Clock(Protocol):
+    """`host.clock.Clock`, by shape."""
+
+    def now(self) -> float: ...
+    def wall_offset(self) -> float: ...
+    def synced(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who sends: the same for the whole run of the agent."""
+
+    device: str
+    store: str
+    boot: int
+    version: str
+
+    @property
+    def base(self) -> str:
+        return f"edge/v1/{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast and how patiently; seconds."""
+
+    batch: int = 100  # rows read, and acknowledged, at once
+    ack_every_s: float = 0.2  # the longest that an acknowledgement waits for company
+    ack_timeout_s: float = 20.0  # a message without a PUBACK for so long ends the connection
+    poll_s: float = 5.0  # the outbox is read so often even when nobody says that it grew
+    retained_every_s: float = 1.0  # the shortest time between two messages of one retained topic
+    reconnect: Backoff = field(default_factory=Backoff)
+    refused: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0, floor_s=1.0))
+    tries: int = 5  # refusals after which a message is set aside

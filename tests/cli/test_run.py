@@ -1,0 +1,219 @@
+"""The service as systemd runs it: a process, a real broker, signals, a cut, a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+pytestmark = pytest.mark.slow
+
+CONFIG = """\
+device: {{id: {device}}}
+sources:
+  yard: {{kind: scene, uri: "built-in:?seed=11&fps=20"}}
+pipelines:
+  yard:
+    source: yard
+    model: scene-detector
+    gate: {{max_fps: 10}}
+    rules:
+      - {{name: seen, confirm: [2, 3], priority: alert, cooldown_s: 0}}
+store: {{flush_s: 1}}
+summary: {{every_s: 2}}
+mqtt: {{host: 127.0.0.1, port: {port}}}
+"""
+
+
+class Service:
+    """A running `edge-agent run` and its state directory."""
+
+    def __init__(self, config: Path, state: Path) -> None:
+        self.state = state
+        self.log = state.with_suffix(".log")
+        self._output = self.log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edge_agent", "run", "-c", str(config), "--state", str(state)],
+            stdout=self._output,
+            stderr=self._output,
+        )
+
+    def said(self, words: str) -> bool:
+        return words in self.log.read_text("utf-8")
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Exit code, and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._output.close()
+        return code, time.monotonic() - began
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    running: list[Service] = []
+
+    def start(port: int, device: str) -> Service:
+        config = tmp_path / "config.yaml"
+        if not config.exists():
+            config.write_text(CONFIG.format(device=device, port=port))
+        running.append(Service(config, tmp_path / "state"))
+        return running[-1]
+
+    yield start
+    for each in running:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.process.wait()
+
+
+def alerts(receiver: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = receiver.on("alert")
+    return found
+
+
+def test_alerts_summaries_and_status_arrive_and_a_stop_says_offline(
+    service: Callable[..., Service],
+    shared_mosquitto: Any,
+    receive: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    receiver = receive(shared_mosquitto.port, "run-1")
+    running = service(shared_mosquitto.port, "run-1")
+    eventually(lambda: alerts(receiver), "an alert", 60)
+    eventually(lambda: receiver.on("summary"), "a summary", 30)
+    eventually(lambda: receiver.on("health") and receiver.on("state"), "health and state", 30)
+    code, took = running.stop()
+    assert code == 0
+    assert took < 5
+    eventually(lambda: receiver.on("status")[-1]["data"]["status"] == "offline", "offline")
+    sequenced = [each["seq"] for topic in ("alert", "summary") for each in receiver.on(topic)]
+    assert sorted(sequenced) == list(range(1, len(sequenced) + 1))
+    phases = {each["id"]: each["data"]["phase"] for each in alerts(receiver)}
+    opened = {name.split("/")[0] for name, phase in phases.items() if phase == "open"}
+    closed = {name.split("/")[0] for name, phase in phases.items() if phase == "close"}
+    assert opened == closed  # what was open at the stop was closed as stopped
+
+
+def test_it_starts_without_a_broker_and_delivers_when_one_comes(
+    service: Callable[..., Service],
+    new_mosquitto: Callable[..., Any],
+    receive: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    broker = new_mosquitto()
+    running = service(broker.port, "run-2")
+    eventually(lambda: running.log.exists() and running.said("event opened"), "an event", 60)
+    broker.start()
+    receiver = receive(broker.port, "run-2")
+    eventually(lambda: alerts(receiver), "the alert that waited", 90)
+    # Everything from the very first message on.
+    eventually(lambda: min(each["seq"] for each in alerts(receiver)) <= 2, "the oldest", 30)
+    assert running.stop()[0] == 0
+
+
+def test_what_a_kill_left_open_is_closed_as_interrupted(
+    service: Callable[..., Service],
+    shared_mosquitto: Any,
+    receive: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    receiver = receive(shared_mosquitto.port, "run-3")
+    first = service(shared_mosquitto.port, "run-3")
+    eventually(lambda: alerts(receiver), "an alert", 60)
+    first.process.kill()
+    first.process.wait()
+    eventually(
+        lambda: receiver.on("status")[-1]["data"]["status"] == "offline", "the last will", 60
+    )
+    second = service(shared_mosquitto.port, "run-3")
+    eventually(lambda: second.said("boot=2"), "the second start", 60)
+    second.stop()
+    with sqlite3.connect(second.state / "edge.db") as database:
+        assert database.execute("SELECT count(*) FROM events WHERE closed IS NULL").fetchone() == (
+            0,
+        )
+        logged = {
+            line.split("id=")[1].split()[0]
+            for line in second.log.read_text().splitlines()
+            if "event opened" in line
+        }
+        stored = {row[0] for row in database.execute("SELECT id FROM events")}
+    assert logged <= stored  # what the log acknowledged is kept
+
+
+def test_pause_resume_reload_and_status_while_it_runs(
+    service: Callable[..., Service],
+    shared_mosquitto: Any,
+    edge: Run,
+    eventually: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    running = service(shared_mosquitto.port, "run-4")
+    state = ("--state", str(running.state))
+
+    def status() -> dict[str, Any]:
+        done = edge("status", "--json", *state)
+        found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return found
+
+    def skipped() -> dict[str, int]:
+        found: dict[str, int] = status()["pipelines"]["yard"]["ledger"]["skipped"]
+        return found
+
+    eventually(lambda: status().get("verdict") == "well", "well", 60)
+    assert edge("status", "--check", *state).returncode == 0
+    assert edge("pause", "yard", *state).stdout == "paused: yard\n"
+    eventually(lambda: skipped().get("paused", 0) > 3, "paused frames", 30)
+    assert edge("status", "--check", *state).returncode == 1
+    assert edge("pause", "none", *state).returncode == 2
+    assert edge("resume", *state).stdout == "nothing is paused\n"
+    config = tmp_path / "config.yaml"
+    good = config.read_text()
+    config.write_text(good.replace("max_fps", "max_fsp"))
+    refused = edge("reload", *state)
+    assert refused.returncode == 2
+    assert "max_fsp" in refused.stderr
+    config.write_text(good.replace("name: seen", "name: noticed"))
+    assert edge("reload", *state).stdout == "reloaded: yard\n"
+    eventually(lambda: running.said("rule=noticed"), "an event of the new rule", 60)
+    ledger = status()["pipelines"]["yard"]["ledger"]
+    decided = ledger["inferred"] + sum(ledger["skipped"].values()) + ledger["failed"]
+    assert ledger["captured"] == decided + ledger["pending"]
+    assert running.stop()[0] == 0
+    assert edge("status", "--check", *state).returncode == 2
+    assert edge("pause", *state).returncode == 3
+    with sqlite3.connect(running.state / "edge.db") as database:
+        rows = database.execute("SELECT inferred, skipped, failed FROM frames").fetchall()
+    assert sum(row[0] for row in rows) > 0
+
+
+def test_a_second_service_on_the_same_state_is_refused(
+    service: Callable[..., Service], shared_mosquitto: Any, eventually: Callable[..., Any]
+) -> None:
+    first = service(shared_mosquitto.port, "run-5")
+    eventually(lambda: first.log.exists() and first.said("started"), "the start", 60)
+    second = service(shared_mosquitto.port, "run-5")
+    assert second.process.wait(60) == 1
+    assert second.said("another edge-agent is running")
+    assert first.stop()[0] == 0
+
+
+def test_ctrl_c_stops_it_too(
+    service: Callable[..., Service], shared_mosquitto: Any, eventually: Callable[..., Any]
+) -> None:
+    running = service(shared_mosquitto.port, "run-6")
+    eventually(lambda: running.log.exists() and running.said("started"), "the start", 60)
+    assert running.stop(signal.SIGINT)[0] == 0
+    assert os.listdir(running.state)

@@ -1,0 +1,69 @@
+"""What every test may use: the real models, pictures and video, where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+pytest_plugins = ["broker"]
+
+# A busy machine is no fault of the code: laws have no deadline, timings decide nothing.
+settings.register_profile("edge", deadline=None)
+settings.load_profile("edge")
+
+
+#: (points that run, points there are); with xdist the workers count and tell the controller.
+POINTS = pytest.StashKey[tuple[int, int]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long forms run only where they are asked for: make acceptance."""
+    if "acceptance" in (config.getoption("-m") or ""):
+        return
+    long = [item for item in items if item.get_closest_marker("acceptance")]
+    config.stash[POINTS] = (len(items) - len(long), len(items))
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["points"] = session.config.stash.get(POINTS, (0, 0))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[POINTS] = tuple(getattr(node, "workeroutput", {}).get("points", (0, 0)))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    short, all_points = config.stash.get(POINTS, (0, 0))
+    if short < all_points:
+        terminalreporter.write_line(
+            f"ran the short form: {short} of {all_points} points; all of them: make acceptance"
+        )
+
+
+#: Real models and video stand beside the checkout; a user's machine does not have them.
+REALDATA = Path(
+    os.environ.get("EDGE_AGENT_REALDATA", Path(__file__).parents[1] / "../shared/realdata")
+)
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Callable[[str], Path]:
+    """`realdata("models/vww_96_int8.tflite")`: the path, or the test skips and says why."""
+
+    def find(name: str) -> Path:
+        path = (REALDATA / name).resolve()
+        if not path.exists():
+            pytest.skip(f"no real data here ({name}); set EDGE_AGENT_REALDATA to its folder")
+        return path
+
+    return find

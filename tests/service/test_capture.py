@@ -1,0 +1,92 @@
+"""A source that stalls or vanishes is opened again for ever; the pipelines learn how long."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+import numpy as np
+
+from edge_agent.errors import SourceLost
+from edge_agent.service.capture import Capture
+from edge_agent.service.ledger import Account
+from edge_agent.service.slot import NewestFrame
+from edge_agent.types import Broken, Frame, SourceInfo
+
+PATIENCE_S = 10.0
+
+
+class Flaky:
+    """A live source that fails to open once, delivers two frames, is lost, and comes back."""
+
+    name = "cam"
+    live = True
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed = 0
+        self.reads = 0
+        self.back = threading.Event()
+
+    def open(self) -> SourceInfo:
+        self.opened += 1
+        if self.opened == 1:
+            raise SourceLost("nobody answers")
+        return SourceInfo(2, 2, None, None)
+
+    def read(self) -> Frame | Broken | None:
+        self.reads += 1
+        if self.reads == 3:
+            raise SourceLost("nothing for 10 s")
+        if self.reads > 4:
+            self.back.set()
+            return None
+        return Frame("cam", self.reads, 0.0, np.zeros((2, 2, 3), np.uint8))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_lost_source_is_closed_and_opened_again() -> None:
+    source, account = Flaky(), Account()
+    slot = NewestFrame(account)
+    capture = Capture(source, (slot,), monotonic)
+    thread = threading.Thread(target=capture.run, args=(threading.Event(),), daemon=True)
+    thread.start()
+    assert source.back.wait(PATIENCE_S)
+    thread.join(PATIENCE_S)
+    assert source.opened == 3
+    assert source.closed == 3
+    assert capture.facts.state == "ended"
+    assert capture.facts.losses == 2
+    assert account.ledger().captured == 3
+    assert slot.away() > 0.0
+
+
+class Recorded:
+    """Ten frames a second for ever, delivered as fast as they are asked for."""
+
+    name = "file"
+    live = False
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(2, 2, 20.0, None)
+
+    def read(self) -> Frame | Broken | None:
+        return Frame("file", 0, 0.0, np.zeros((2, 2, 3), np.uint8))
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_recorded_source_is_played_at_its_own_pace_and_stops_at_once() -> None:
+    account, stop = Account(), threading.Event()
+    capture = Capture(Recorded(), (NewestFrame(account),), monotonic)
+    thread = threading.Thread(target=capture.run, args=(stop,), daemon=True)
+    thread.start()
+    stop.wait(0.5)
+    stop.set()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    # Unpaced it would be many thousands; the exact number depends on the machine.
+    assert 1 <= account.ledger().captured <= 12

@@ -1,0 +1,109 @@
+"""The queue: order, acknowledgements that ride along, and how deep it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from edge_agent.store import outbox
+from edge_agent.store.query import open_reader
+from edge_agent.store.record import Store, open_store
+from edge_agent.store.rows import Batch, Depth, Draft
+
+
+@pytest.fixture
+def ten(store: Store, device: SimpleNamespace) -> Store:
+    """A store with ten unsent alerts, seq 1 to 10."""
+    for number in range(10):
+        store.record(device.opening(device.event(number)))
+    return store
+
+
+def seqs(store: Store, *arguments: int) -> list[int | None]:
+    return [message.seq for message in store.outbox.pending(*arguments)]
+
+
+def in_file(state: Path) -> int:
+    """How much is unsent by what stands in the database."""
+    with open_reader(state) as reader:
+        return reader.last_status().outbox.depth
+
+
+def test_messages_come_in_the_order_of_their_seq(ten: Store) -> None:
+    assert seqs(ten) == list(range(1, 11))
+    assert seqs(ten, 3) == [1, 2, 3]
+    assert seqs(ten, 3, 8) == [9, 10]
+
+
+def test_message_comes_back_as_it_was_drafted(store: Store) -> None:
+    draft = Draft("s/1", "summary", 12.5, '{"labels":{"人":3}}', priority=2, clock="unsynced")
+    store.record(Batch(messages=(draft,)))
+    (message,) = store.outbox.pending()
+    assert (message.id, message.topic, message.time) == ("s/1", "summary", 12.5)
+    assert (message.qos, message.retain) == (1, False)
+    assert (message.boot, message.clock) == (1, "unsynced")
+    assert message.body == {"labels": {"人": 3}}
+
+
+def test_acknowledged_is_never_offered_again_and_rides_with_the_next_write(
+    state: Path, ten: Store, device: SimpleNamespace
+) -> None:
+    ten.outbox.acknowledge([1, 2, 5])
+    assert seqs(ten) == [3, 4, 6, 7, 8, 9, 10]
+    assert seqs(ten, 3) == [3, 4, 6]
+    assert ten.outbox.depth() == Depth(7, 3, 10, 10)
+    assert in_file(state) == 10  # no write of its own
+    ten.record(device.flush(0))
+    assert in_file(state) == 7
+    assert ten.outbox.depth() == Depth(7, 3, 10, 10)
+
+
+def test_settling_writes_at_once(state: Path, ten: Store) -> None:
+    ten.outbox.acknowledge(range(1, 11))
+    ten.outbox.settle()
+    assert in_file(state) == 0
+    assert ten.outbox.depth() == Depth(0, None, None, 10)
+
+
+def test_backlog_is_acknowledged_by_the_hundred(
+    state: Path, ten: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "WAITING", 5)
+    ten.outbox.acknowledge([1, 2, 3])
+    assert in_file(state) == 10
+    ten.outbox.acknowledge([4, 5, 6])
+    assert in_file(state) == 4
+
+
+def test_closing_the_store_settles(state: Path, device: SimpleNamespace) -> None:
+    with open_store(state) as store:
+        store.outbox.acknowledge(store.record(device.opening(device.event(1))))
+    assert in_file(state) == 0
+    with open_store(state) as store:
+        assert store.record(device.opening(device.event(2))) == (2,)
+
+
+def test_repeated_and_unknown_acknowledgements_change_nothing(ten: Store) -> None:
+    ten.outbox.acknowledge([1, 1, 99])
+    ten.outbox.settle()
+    ten.outbox.acknowledge([1])
+    assert ten.outbox.depth() == Depth(9, 2, 10, 10)
+
+
+def test_failed_write_keeps_the_acknowledgements(
+    state: Path, ten: Store, device: SimpleNamespace
+) -> None:
+    ten.outbox.acknowledge([1, 2])
+    with pytest.raises(LookupError):
+        ten.record(device.closing(device.closed(device.event(77))))
+    assert in_file(state) == 10
+    assert ten.outbox.depth().depth == 8
+    ten.outbox.settle()
+    assert in_file(state) == 8
+
+
+def test_empty_queue_says_so(store: Store) -> None:
+    assert store.outbox.pending() == []
+    assert store.outbox.depth() == Depth(0, None, None, 0)

@@ -1,0 +1,87 @@
+"""The rules of the house that import-linter cannot name."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "edge_agent"
+CORE = sorted([*PACKAGE.glob("pipeline/**/*.py"), *PACKAGE.glob("policy/**/*.py")])
+ALL = sorted(PACKAGE.glob("**/*.py"))
+
+#: cv2 may calculate in the core, but never read or write.
+FORBIDDEN = {"VideoCapture", "VideoWriter", "imread", "imwrite", "open", "print", "now", "today"}
+#: Homes for functions without a home.
+NO_HOMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+LONGEST_FUNCTION = 80
+MOST_PARAMETERS = 5
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_core_touches_nothing_outside(path: Path) -> None:
+    calls = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert not calls & FORBIDDEN
+
+
+def test_functions_are_short_and_take_few_parameters() -> None:
+    long, wide = [], []
+    for path in ALL:
+        for function in functions(path):
+            where = f"{path.relative_to(PACKAGE)}:{function.lineno} {function.name}"
+            if (function.end_lineno or 0) - function.lineno + 1 > LONGEST_FUNCTION:
+                long.append(where)
+            takes = [
+                argument.arg
+                for argument in (*function.args.args, *function.args.kwonlyargs)
+                if argument.arg not in ("self", "cls")
+            ]
+            # A click command's parameters are its options: the person's, not ours.
+            command = any("command" in ast.dump(each) for each in function.decorator_list)
+            if len(takes) > MOST_PARAMETERS and not command:
+                wide.append(f"{where} takes {len(takes)}")
+    assert long == []
+    assert wide == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        str(path.relative_to(PACKAGE))
+        for path in ALL
+        if path.read_text("utf-8").strip()
+        and not ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    ]
+    assert silent == []
+
+
+def test_no_file_is_a_home_for_the_homeless() -> None:
+    assert not {path.stem for path in ALL} & NO_HOMES
+
+
+@pytest.mark.parametrize("command", ["version", "--help", "replay --help", "status --help"])
+def test_what_asks_little_loads_little(command: str) -> None:
+    """A tired person on a slow board: no cv2, numpy, paho or pydantic for a version."""
+    code = (
+        "import sys; from edge_agent.cli import run; run(sys.argv[1:]);"
+        "print(','.join(m for m in ('cv2', 'numpy', 'paho', 'pydantic') if m in sys.modules),"
+        " file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == ""
+    assert done.stdout
