@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 # One stamp per set of dependencies: an unchanged project is not installed twice.
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
-PY_TAG = $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])')
-CONSTRAINTS = constraints/$(PY_TAG).txt
+# What was tested on the virtual environment's Python; a newer one than those goes without.
+PY_TAG = $(shell $(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')
+CONSTRAINTS = $(addprefix -c ,$(wildcard constraints/$(PY_TAG).txt))
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: demo test check acceptance bench fast-tests clean wheel
@@ -52,11 +53,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml constraints/py311.txt constraints/py312.txt constraints/py313.txt | $(BIN)/python
-	$(PIP) install -c $(CONSTRAINTS) -e .
+	$(PIP) install $(CONSTRAINTS) -e .
 	@touch $@
 
 $(DEVELOPED): $(INSTALLED)
-	$(PIP) install -c $(CONSTRAINTS) -e '.[dev]'
+	$(PIP) install $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
 clean:

@@ -63,7 +63,7 @@ def dissect(content: bytes, name: str) -> Anatomy:
     """Read a model's bytes. Raises Refused, calling it `name`, when they are damaged."""
     try:
         return _dissected(content)
-    except (struct.error, IndexError, ValueError, TypeError, OverflowError) as fault:
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError) as fault:
         # flatbuffers reads past the end, or finds nonsense: a damaged file, not a fault of ours.
         raise Refused(
             f"{name} is damaged or truncated: its tables cannot be read ({type(fault).__name__})",
@@ -136,7 +136,9 @@ def _operators(schema: Any, model: Any, graphs: list[Any]) -> tuple[str, ...]:
 def _operator(code: Any, builtin: dict[int, str]) -> str:
     # Old writers fill only the deprecated byte, new ones both: schema.fbs says take the larger.
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    return _text(code.CustomCode()) if number == _CUSTOM else builtin[number]
+    if number == _CUSTOM:
+        return _text(code.CustomCode())
+    return builtin.get(number, f"operator {number}")  # of a newer runtime than the one here
 
 
 def _names(enum: Any) -> dict[int, str]:

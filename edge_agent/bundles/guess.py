@@ -31,6 +31,10 @@ FEWEST_CANDIDATES = 32
 _SCORES = ("float32", "float16", "int8", "uint8", "int16")
 
 
+class UnknownFamily(Refused):
+    """A sound file, but of no family that is decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the person says of a model instead of leaving it to be guessed."""
@@ -56,8 +60,8 @@ class Guess:
 
 
 def guess(anatomy: Anatomy, name: str, wish: Wish) -> Guess:
-    """Raises Refused when the family cannot be told or the input is no picture, UsageError when the
-    wished family is none."""
+    """Raises UnknownFamily when the family cannot be told or the input is no picture, UsageError
+    when the wished family is none."""
     guessed: dict[str, Number] = {}
     if wish.family is None:
         family = guessed["family"] = _family(anatomy, name)
@@ -94,7 +98,7 @@ def _family(anatomy: Anatomy, name: str) -> str:
                 return "classification"
             case (1, rows, columns) if _looks_like_yolo(rows, columns):
                 return "yolo"
-    raise Refused(
+    raise UnknownFamily(
         f"{name} is of no family that is decoded: {_listed('output', outputs)} is neither "
         "[1,N] (classification) nor [1,N,C] or [1,C,N] (yolo) nor what "
         f"{SSD_OPERATOR} gives (ssd)",
@@ -120,15 +124,16 @@ def _listed(what: str, tensors: Sequence[TensorSpec]) -> str:
 
 
 def _main_input(anatomy: Anatomy, name: str) -> TensorSpec:
-    """The picture among the inputs: rank 4 with 1 or 3 channels. Raises Refused without one."""
+    """The picture among the inputs: rank 4, 1 or 3 channels. Raises UnknownFamily without one."""
     pictures = [tensor for tensor in anatomy.inputs if _channels(tensor) is not None]
     if len(pictures) == 1:
         return pictures[0]
-    problem = "no picture" if not pictures else "several pictures"
-    raise Refused(
+    problem = "several pictures" if pictures else "no picture"
+    answer = " and ".join(describe(tensor) for tensor in anatomy.outputs[:4])
+    raise UnknownFamily(
         f"{name} is of no family that is decoded ({', '.join(FAMILIES)}, on pictures): "
-        f"{_listed('input', anatomy.inputs)} gives it {problem}; "
-        f"{_listed('output', anatomy.outputs)} would be its answer"
+        f"{_listed('input', anatomy.inputs)} {'are' if len(anatomy.inputs) > 1 else 'is'} "
+        f"{problem}, its answer is {answer or 'nothing'}"
     )
 
 

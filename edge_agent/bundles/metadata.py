@@ -47,7 +47,7 @@ def read_metadata(written: bytes | None, content: bytes) -> Metadata:
     if written:
         try:
             normalization, named = _normalization(written), list(_label_files(written))
-        except (struct.error, IndexError, ValueError, TypeError, OverflowError):
+        except (struct.error, LookupError, ValueError, TypeError):
             normalization, named = None, []
     return Metadata(normalization, _attached(content, named))
 

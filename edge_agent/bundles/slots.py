@@ -93,15 +93,20 @@ def staging(state: Path, name: str) -> Iterator[Path]:
             parent.rmdir()
 
 
-def install(state: Path, name: str, staged: Path, slot: str) -> Path:
-    """Move a finished folder into place. Raises UsageError when that slot exists, OSError."""
+def install(state: Path, name: str, staged: Path, slot: str, *, replace: bool = False) -> Path:
+    """Move a finished folder into place, with `replace` in that of a broken one.
+
+    Raises UsageError when that slot exists, OSError.
+    """
     target = models_folder(state) / name / slot
-    if target.exists():
+    if target.exists() and not replace:
         raise UsageError(f"model {name} {slot} is installed already", "edge-agent models list")
     staged.chmod(0o755)
     for file in staged.iterdir():
         _sync(file)
     _sync(staged)
+    if target.exists():
+        shutil.rmtree(target)
     staged.rename(target)
     _sync(target.parent)
     return target

@@ -101,10 +101,13 @@ def run(arguments: Sequence[str]) -> int:
         say_error(NoRoom.code, "there is not enough memory for it", "", as_json)
         return NoRoom.exit_code
     except OSError as fault:
-        if fault.errno != errno.ENOSPC:
-            raise
-        say_error(NoRoom.code, "there is no space left for the output", "see: df -h", as_json)
-        return NoRoom.exit_code
+        if fault.errno == errno.ENOSPC:
+            say_error(NoRoom.code, "there is no space left for the output", "see: df -h", as_json)
+            return NoRoom.exit_code
+        if fault.filename is None:
+            raise  # ours: it deserves a traceback
+        say_error("file", f"{fault.filename}: {fault.strerror}", "", as_json)
+        return 2
 
 
 def _sentence(fault: click.ClickException) -> str:

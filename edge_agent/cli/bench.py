@@ -12,9 +12,17 @@ from edge_agent.errors import UsageError
 
 
 @click.command()
-@click.option("--model", default="scene-detector", show_default=True, shell_complete=complete_model)
+@click.option(
+    "--model",
+    default="scene-detector",
+    show_default=True,
+    shell_complete=complete_model,
+    help="What to run.",
+)
 @click.option("--video", help="A video to read and infer. [the built-in scene]")
-@click.option("--seconds", type=click.FloatRange(1, 3600), default=10.0, show_default=True)
+@click.option(
+    "--seconds", type=click.FloatRange(1, 3600), default=10.0, show_default=True, help="In all."
+)
 @config_option
 @state_option
 @json_option

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many seconds of the scene to watch (as fast as the machine can).",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Where picture, configuration and database go.",
+)
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Which day.")
 def command(seconds: int, out: Path, seed: int) -> None:
     """Watch a built-in loading yard with the shipped model, and say what came of it.
 
@@ -39,7 +47,7 @@ def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
     from edge_agent.cli.render import counts, ledger_line
     from edge_agent.types import Ledger
 
-    report = shown.report
+    report, program = shown.report, _program()
     ledger = Ledger(**report["frames"])
     return [
         f"Watched {seconds} s of a loading yard by day and by night in {report['wall_s']:.1f} s.",
@@ -55,10 +63,19 @@ def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
         f"Config   {out / 'config.yaml'}",
         f"Database {out / 'state' / 'edge.db'}",
         "",
-        f"Look at it:  edge-agent events list --state {out / 'state'}",
-        f"Why?         edge-agent why {shown.best or 'EVENT'} --state {out / 'state'}",
+        f"Look at it:  {program} events list --state {out / 'state'}",
+        f"Why?         {program} why {shown.best or 'EVENT'} --state {out / 'state'}",
         "",
     ]
+
+
+def _program() -> str:
+    """How this very program is called from here: a virtual environment is seldom on the PATH."""
+    if shutil.which("edge-agent"):
+        return "edge-agent"
+    called = Path(sys.argv[0]).absolute()
+    here = Path.cwd()
+    return str(called.relative_to(here) if called.is_relative_to(here) else called)
 
 
 def _invoke(report: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def list_models(config: Path | None, state: Path | None, as_json: bool) -> None:
 @state_option
 @json_option
 def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> None:
-    """What the active version of a bundle says of itself: manifest, labels, hash, card."""
+    """What the active version of a bundle says of itself: manifest, labels, folder."""
     from edge_agent.bundles.find import find
     from edge_agent.policy.documents import dump
 
@@ -61,13 +61,14 @@ def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> N
         return
     from edge_agent.cli.render import table
 
-    labels = f"{len(bundle.labels)}: {', '.join(bundle.labels[:8])}"
+    few = ", ".join(bundle.labels[:8]) + (", ..." if len(bundle.labels) > 8 else "")
+    labels = f"{len(bundle.labels)}: {few}" if bundle.labels else "none: the label is the index"
     rows = [
         (key, labels if key == "labels" else _plain(value))
         for key, value in document.items()
         if value not in (None, "", {})
     ]
-    table(("", ""), rows, fold="")
+    table(("key", "value"), rows, fold="value")
 
 
 @command.command("import")
@@ -158,16 +159,14 @@ def bench(
 
     folder = state_directory(state, config)
     bundle = find(name, folder, Path())
-    found, choice, over = measure_model(bundle, seconds, folder)
+    found = measure_model(bundle, seconds, folder)
     if as_json:
-        rows = [asdict(each) for each in found]
-        document = {"model": bundle.name, "measurements": rows, "choice": choice, "over": over}
-        click.echo(dump({"schema": "model-bench/1", **document}))
+        click.echo(dump({"schema": "model-bench/1", "model": bundle.name, **asdict(found)}))
         return
-    _say_times(found)
-    click.echo(choice)
-    if over is not None:
-        click.echo(over)
+    _say_times(found.measurements)
+    click.echo(found.choice)
+    if found.over is not None:
+        click.echo(found.over)
 
 
 @command.command()
@@ -292,6 +291,8 @@ def _speed(entry: Entry) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, dict):
         parts = [f"{key} {_plain(each)}" for key, each in value.items() if each not in ("", [])]
         return ", ".join(parts)

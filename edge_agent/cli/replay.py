@@ -5,6 +5,8 @@ Events go to stdout, everything else to stderr or to a file, so that the output 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_agent.cli.options import config_option, default_state, existing_config, state_option
-from edge_agent.errors import EdgeError, UsageError
+from edge_agent.errors import EdgeError, NoRoom, UsageError
 
 if TYPE_CHECKING:
     from edge_agent.config.schema import Config
     from edge_agent.service.replay import Replayed, Wishes
+
+
+#: A year of recording: far more than anybody replays at once.
+LONGEST_INPUT_S = 366 * 86_400.0
 
 
 @click.command()
@@ -28,9 +34,19 @@ if TYPE_CHECKING:
 @state_option
 @click.option("--pipeline", help="Only this one of the configuration's pipelines.")
 @click.option("--start", metavar="TIME", help="When the input begins, RFC 3339. [1970-01-01]")
-@click.option("--speed", type=click.Choice(["max", "real"]), default="max", show_default=True)
-@click.option("--engine", type=click.Choice(["litert", "tflite-runtime"]))
-@click.option("--threads", type=click.IntRange(1, 64))
+@click.option(
+    "--speed",
+    type=click.Choice(["max", "real"]),
+    default="max",
+    show_default=True,
+    help="real: no faster than it was recorded.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["litert", "tflite-runtime"]),
+    help="Instead of the configuration's.",
+)
+@click.option("--threads", type=click.IntRange(1, 64), help="Instead of the configuration's.")
 @click.option("--detections", type=click.Path(path_type=Path), help="detections/1 lines to FILE.")
 @click.option("--report", type=click.Path(path_type=Path), help="run-report/1 to FILE.")
 @click.option("--against", type=click.Path(path_type=Path), help="Compare with an earlier run.")
@@ -38,6 +54,9 @@ if TYPE_CHECKING:
 @click.option("--store", type=click.Path(path_type=Path), help="Keep events and evidence in DIR.")
 def command(files: tuple[str, ...], **options: Any) -> int:
     """Run recorded FILEs (videos, pictures, folders) through the pipelines, in order.
+
+    A damaged picture or a truncated video is named on stderr and counted as failed, the rest is
+    read; the exit code is 1 where nothing of an input could be read.
 
     Prints one event/1 line per event, when it closes. The same input, configuration, model, engine
     and threads give the same bytes.
@@ -47,6 +66,10 @@ def command(files: tuple[str, ...], **options: Any) -> int:
     from edge_agent.service.compare import difference, read_events
 
     began = time.perf_counter()
+    if options["tolerance"] is not None and options["against"] is None:
+        raise UsageError("--tolerance says how much may differ --against an earlier run")
+    for name in ("detections", "report"):
+        _must_be_writable(options[name])
     path = existing_config(options["config"])
     before = read_events(options["against"]) if options["against"] else None
     wishes = _wishes(load(path), path, options)
@@ -66,9 +89,8 @@ def command(files: tuple[str, ...], **options: Any) -> int:
     if before is not None:
         diff = difference(before, events, options["tolerance"])
         click.echo("".join(f"{line}\n" for line in diff), nl=False)
-        return 1 if diff else 0
-    empty = [result for result in results if _nothing_read(result)]
-    return 1 if empty else 0
+        return 1 if diff or any(map(_nothing_read, results)) else 0
+    return 1 if any(map(_nothing_read, results)) else 0
 
 
 def _wishes(config: Config, path: Path, options: dict[str, Any]) -> Wishes:
@@ -105,13 +127,15 @@ def _pipelines(config: Config, wanted: str | None) -> tuple[str, ...]:
 
 
 def _moment(text: str | None) -> float:
-    from edge_agent.policy.documents import parse_rfc3339
+    from edge_agent.policy.documents import parse_rfc3339, rfc3339
 
     if text is None:
         return 0.0
     try:
-        return parse_rfc3339(text)
-    except ValueError as fault:
+        moment = parse_rfc3339(text)
+        parse_rfc3339(rfc3339(moment + LONGEST_INPUT_S))  # the last frame has a date too
+        return moment
+    except (ValueError, OverflowError) as fault:
         raise UsageError(f"--start {text}: {fault}", "write 2026-01-31T08:00:00Z") from None
 
 
@@ -129,6 +153,16 @@ def _nothing_read(result: Replayed) -> bool:
     return bool(frames["captured"] == frames["failed"])
 
 
+def _must_be_writable(path: Path | None) -> None:
+    """Before hours of replay, not after: is there a folder for the file?"""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name a file in it")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise EdgeError(f"{path} cannot be written", "name a file in a folder that is yours")
+
+
 @contextmanager
 def _output(path: Path | None) -> Iterator[Any]:
     """A file that is complete or not there: written beside, renamed at the end."""
@@ -140,8 +174,11 @@ def _output(path: Path | None) -> Iterator[Any]:
         with temporary.open("w", encoding="utf-8") as file:
             yield file
         temporary.replace(path)
+    except BrokenPipeError:
+        raise  # of stdout: the reader has gone
     except OSError as fault:
-        raise EdgeError(f"{path} cannot be written: {fault.strerror}") from None
+        kind = NoRoom if fault.errno == errno.ENOSPC else EdgeError
+        raise kind(f"{path} cannot be written: {fault.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ def command(config: Path | None, state: Path | None) -> int:
     from edge_agent.config.load import load
     from edge_agent.service.agent import Agent
 
+    os.umask(0o077)  # pictures and events are nobody else's business
     path = existing_config(config)
     stated = load(path).store.path
     start_log()

@@ -75,7 +75,7 @@ class Verdict:
 
 
 class Gate:
-    """The gate of one pipeline. It remembers what passed, and the background of the picture."""
+    """The gate of one pipeline. It remembers what passed and what the picture showed."""
 
     def __init__(self, spec: GateSpec) -> None:
         self._spec = spec

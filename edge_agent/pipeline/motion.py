@@ -1,11 +1,11 @@
 """Did anything move? A cheap answer from a small grey picture, before any model runs.
 
-The picture is shrunk to a *thumbnail* (256 pixels wide, one grey byte each) and compared with a
-*reference*: the thumbnail of some `AGE_S` seconds ago, smoothed over time. That long ago, an object
-that creeps was some pixels away, while slow light had changed by little; and when all is still, all
-is still after `AGE_S`, whatever passed before. The difference is averaged over small overlapping
-*windows*; a window is active when it differs by `contrast` more than the noise, which is learned
-from the picture's median window.
+The picture is shrunk to a *thumbnail* (some 256 pixels wide, one grey byte each) and compared with
+a *reference*: the thumbnail of `AGE_S` seconds ago, smoothed over time. That long ago, an object
+that creeps was some pixels away, while slow light had hardly changed; and when all stands still, so
+it does for the gate soon after, whatever passed before. The difference is averaged over small
+overlapping *windows*; a window is active when it differs by `contrast` more than the noise, which
+is learned from the picture's median window.
 
 When much of the picture differs, its cause is sought before anything is said to have moved: one
 gain and offset over the whole picture (lights, auto exposure) is fitted robustly, and only what it
@@ -31,13 +31,13 @@ from edge_agent.pipeline.light import Light, fit, median
 from edge_agent.types import Box, Number, Numbers, Polygon
 
 if TYPE_CHECKING:
-    from edge_agent.types import Image
+    from edge_agent.types import Array, Image
 
 Gray: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
 
-#: Width of the thumbnail in pixels.
-THUMBNAIL_WIDTH = 256
+#: Most pixels that a thumbnail is wide.
+THUMBNAIL_WIDTH = 288
 #: Side of a cell in pixels; a window is 2 x 2 cells, and there is one around every cell's corner.
 CELL = 4
 #: The reference is the newest picture kept that is this old, in seconds.
@@ -47,9 +47,9 @@ KEEP_S = 0.5
 #: Time constant of the smoothing of what is kept, in seconds.
 SMOOTH_S = 0.3
 #: Time constants of the noise estimate in seconds: when it sinks, when it rises.
-NOISE_MEMORY_S = (2.0, 20.0)
+NOISE_MEMORY_S = (2.0, 10.0)
 #: Grey levels; what is more is not noise.
-MOST_NOISE = 15.0
+MOST_NOISE = 25.0
 #: Noise is not the same all over a picture: a window may have this many times the median's.
 NOISE_SPREAD = 1.5
 #: From this share of active windows on, a change of light is considered.
@@ -103,16 +103,22 @@ class Movement:
 
 
 def thumbnail(image: Image) -> Gray:
-    """A grey (height, width) picture 256 wide, or as wide as `image` (height, width, 3) if less.
+    """A grey picture (h, w), at most 288 wide, of every n-th pixel of `image` (height, width, 3).
 
-    Resized first, by nearest neighbour, then gray: a fifth of the cost of averaging all pixels
-    (benchmarks/motion.py); the windows average afterwards. Sides are multiples of 4 pixels.
+    Grey is the green of BGR, which carries most of the brightness: this costs a third of OpenCV's
+    nearest neighbour and gray, and a thirtieth of averaging all pixels (benchmarks/motion.py). The
+    windows average afterwards. Sides are multiples of 4 pixels; what is left over at the right and
+    lower edge, less than 4, is cut off.
     """
     height, width = image.shape[:2]
-    scale = min(1.0, THUMBNAIL_WIDTH / width) / CELL
-    size = max(1, round(width * scale)) * CELL, max(1, round(height * scale)) * CELL
-    small = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+    step = -(-width // THUMBNAIL_WIDTH)
+    least = CELL * step
+    if min(height, width) < least:
+        size = max(width, least), max(height, least)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+    small = image[::step, ::step, 1]
+    height, width = (side // CELL * CELL for side in small.shape)
+    return small[:height, :width].copy()
 
 
 class Motion:
@@ -143,26 +149,27 @@ class Motion:
         active = self._active(windows)
         share = self._share(active)
         # The median window differs by more than noise: the light changed, if only a little.
-        if share > WIDE or (share and typical > NOISE_SPREAD * self._noise + 0.5):
-            return self._wide(thumb, time, reference, active)
+        if share > WIDE or (share and typical > NOISE_SPREAD * self._noise):
+            return self._wide(thumb, time, reference, windows)
         self._learn(thumb, time, typical)
         return self._movement(active)
 
     # --- below, in call order -----------------------------------------------------------------
 
-    def _wide(self, thumb: Gray, time: float, reference: Gray, active: Gray) -> Movement:
+    def _wide(self, thumb: Gray, time: float, reference: Gray, windows: Floats) -> Movement:
         """Much of the picture differs: other light, another scene, or just something large."""
+        active = self._active(windows)
         light = self._light(reference, thumb)
         if light is not None:
-            windows = self._difference(thumb, _relit(reference, thumb, light))
-            unexplained = self._active(windows)
+            relit = self._difference(thumb, _relit(reference, thumb, light))
+            unexplained = self._active(relit)
             if self._share(unexplained) < 0.5 * self._share(active):
-                self._learn(thumb, time, self._median(windows))
+                self._learn(thumb, time, self._median(relit))
                 gain, offset = round(light.gain, 3), round(light.offset, 1)
                 return self._movement(unexplained, change="global", gain=gain, offset=offset)
         if self._share(active) > SCENE:
             return self._new_scene(thumb, time, "scene")
-        self._learn(thumb, time, None)
+        self._learn(thumb, time, self._median(windows))
         return self._movement(active)
 
     def _reference(self, time: float) -> Gray:
@@ -209,20 +216,20 @@ class Motion:
 
     def _light(self, reference: Gray, thumb: Gray) -> Light | None:
         """What the light did since the reference; None where that cannot be said."""
-        before, after = _shrink(reference), _shrink(thumb)
-        usable = self._open_cells & ~_clipped(before) & ~_clipped(after)
-        if 2 * np.count_nonzero(usable) < self._open_count:
+        before, after = _shrink(reference)[::2, ::2], _shrink(thumb)[::2, ::2]
+        usable = self._open_cells[::2, ::2] & ~_clipped(before) & ~_clipped(after)
+        if 2 * np.count_nonzero(usable) < max(1, np.count_nonzero(self._open_cells[::2, ::2])):
             return None
         light = fit(before[usable].astype(np.float32), after[usable].astype(np.float32))
         return light if GAINS[0] <= light.gain <= GAINS[1] else None
 
-    def _learn(self, thumb: Gray, time: float, typical: float | None) -> None:
+    def _learn(self, thumb: Gray, time: float, typical: float) -> None:
         """Keep the picture when it is time to, and move the noise towards the `typical` window."""
         passed, self._time = max(0.0, time - self._time), time
         cv2.accumulateWeighted(thumb, self._smooth, _weight(passed, SMOOTH_S))
         if time - self._kept[-1][0] >= KEEP_S:
             self._kept.append((time, cv2.convertScaleAbs(self._smooth)))
-        if typical is not None and self._noise is not None:
+        if self._noise is not None:
             memory = NOISE_MEMORY_S[typical > self._noise]
             self._noise += (min(typical, MOST_NOISE) - self._noise) * _weight(passed, memory)
 
@@ -243,14 +250,17 @@ def _weight(passed: float, memory: float) -> float:
     return 1.0 - math.exp(-passed / memory)
 
 
-def _clipped(levels: Gray | Floats) -> NDArray[np.bool_]:
+def _clipped(levels: Array) -> NDArray[np.bool_]:
     return (levels < CLIPPED[0]) | (levels > CLIPPED[1])
 
 
 def _relit(reference: Gray, thumb: Gray, light: Light) -> Gray:
     """The reference in the new light; where grey levels are cut off, `thumb` itself."""
-    lit = reference.astype(np.float32) * light.gain + light.offset
-    return np.where(_clipped(reference) | _clipped(lit), thumb, lit).astype(np.uint8)
+    levels = np.arange(256)
+    lit = light.gain * levels + light.offset
+    cut_off = (255 * (_clipped(levels) | _clipped(lit))).astype(np.uint8)
+    relit = cv2.LUT(reference, np.clip(lit, 0, 255).astype(np.uint8))
+    return np.asarray(cv2.copyTo(thumb, cv2.LUT(reference, cut_off), relit), np.uint8)
 
 
 def _shrink(pixels: Gray) -> Gray:

@@ -89,8 +89,8 @@ class Pipeline:
         self._parts = parts
         self._tracks: tuple[Track, ...] = ()
         self._previous: float | None = None  # time of the previous frame
-        self._last_inferred: float | None = None
-        self._heat_since: float | None = None
+        self._watched: float | None = None  # time of the last frame that was really looked at
+        self._hot = False  # frames were skipped by heat since then
         self._stories: dict[str, tuple[Decision, ...]] = {}  # of open events: gate and infer
         self.laps = Laps(clock)
 
@@ -124,6 +124,9 @@ class Pipeline:
     def away(self, seconds: float) -> None:
         """The source was lost for so long: nobody watched, so dwell and absence stand still."""
         self._parts.rules.stand_still(seconds)
+        # The frame that comes next must not count the same gap again.
+        self._previous = None if self._previous is None else self._previous + seconds
+        self._watched = None if self._watched is None else self._watched + seconds
 
     def restart(self) -> None:
         """The source began anew: recurrent state of the model belongs to the old stream."""
@@ -242,19 +245,22 @@ class Pipeline:
         )
 
     def _keep_time(self, time: float, skip: Skip | None) -> None:
-        """Stop the rules' clocks over time in which nobody watched."""
+        """Stop the rules' clocks over time in which nobody watched.
+
+        Paused, outside the schedule, during a swap: all of it. By heat: gaps of more than
+        `LONGEST_GAP_S` between two frames that were really looked at.
+        """
         gap = 0.0 if self._previous is None else time - self._previous
         self._previous = time
         if skip in NOT_WATCHING:
             self._parts.rules.stand_still(gap)
+            self._watched, self._hot = time, False
         elif skip is Skip.THERMAL:
-            if self._heat_since is None:
-                self._heat_since = self._last_inferred
-        elif skip is None:
-            since, self._heat_since = self._heat_since, None
-            if since is not None and time - since > LONGEST_GAP_S:
-                self._parts.rules.stand_still(time - since)
-            self._last_inferred = time
+            self._hot = True
+        elif skip is None or skip in UNCHANGED:
+            if self._hot and self._watched is not None and time - self._watched > LONGEST_GAP_S:
+                self._parts.rules.stand_still(time - self._watched)
+            self._watched, self._hot = time, False
 
 
 def _found(detections: tuple[Detection, ...]) -> Decision:

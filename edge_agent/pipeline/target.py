@@ -43,6 +43,7 @@ class Target:
         "_vx",
         "_vy",
         "_w",
+        "_waited",
         "_x",
         "_y",
         "born",
@@ -64,27 +65,29 @@ class Target:
         self.born = self.seen = time
         self.hits = 1
         self.missed = 0  # inferred frames since it was seen
-        self.missed_s = 0.0  # and seconds, without the time that was held
+        self.missed_s = 0.0  # and seconds of it that count towards being lost
         self._x, self._y, self._w, self._h = _place(first.box)
         self._vx = self._vy = 0.0
+        self._waited = 0.0  # seconds of prediction since it was seen
         self._anchor = self._x, self._y  # it has not left this since `_since`
         self._since = time
         self._doubt = 0  # detections of another label in a row
 
-    def predict(self, passed: float) -> None:
-        """Move on by `passed` seconds, unseen as yet."""
+    def predict(self, passed: float, aged: float) -> None:
+        """Move on by `passed` seconds, unseen as yet and `aged` seconds nearer to being lost."""
         ahead = min(passed, FORESIGHT_S)
         self._x += self._vx * ahead
         self._y += self._vy * ahead
         self.missed += 1
-        self.missed_s += passed
+        self.missed_s += aged
+        self._waited += passed
         half_w, half_h = self._w / 2, self._h / 2
         self.box = self._x - half_w, self._y - half_h, self._x + half_w, self._y + half_h
 
     def see(self, found: Detection, time: float, still: Stillness) -> None:
         """Follow a detection of this object at the time it was predicted to."""
         x, y, w, h = _place(found.box)
-        dx, dy, waited = x - self._x, y - self._y, self.missed_s
+        dx, dy, waited = x - self._x, y - self._y, self._waited
         # A young target knows little: its first detections count for more than the filter says.
         least = 1.0 / (self.hits + 1)
         place = max(1.0 - exp(-waited / PLACE_S), least)
@@ -99,7 +102,7 @@ class Target:
             self._vy += speed * dy
         self.box, self.score, self.seen = found.box, found.score, time
         self.hits += 1
-        self.missed, self.missed_s = 0, 0.0
+        self.missed, self.missed_s, self._waited = 0, 0.0, 0.0
 
         anchor_x, anchor_y = self._anchor
         away_x, away_y = abs(self._x - anchor_x), abs(self._y - anchor_y)
@@ -125,6 +128,7 @@ class Target:
         """What the other rooms may know of it at `time`."""
         x0, y0, x1, y1 = self.box
         visible = self.missed == 0
+        stood = (time if visible else self.seen) - self._since
         return Track(
             self.id,
             self.label,
@@ -135,7 +139,7 @@ class Target:
             self.hits,
             (self._vx, self._vy),
             visible,
-            time - self._since >= still.seconds,
+            stood >= still.seconds,
         )
 
 

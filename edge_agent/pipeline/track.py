@@ -90,7 +90,8 @@ class Tracker:
         self._still = Stillness(spec.still, spec.still_s)
         self._targets: list[Target] = []
         self._time: float | None = None
-        self._interval = 0.0  # between the last two looks
+        self._looked = 0.0  # time of the last update
+        self._interval = 0.0  # between the last two frames told
         self._next_id = 1
 
     def update(self, detections: tuple[Detection, ...], time: float) -> Tracked:
@@ -123,9 +124,13 @@ class Tracker:
         passed = 0.0 if self._time is None else max(0.0, time - self._time)
         if passed > max(self._spec.gap_s, 3.0 * self._interval):
             self._targets = []
-        self._time, self._interval = time, passed
+        # Held time ages nobody, but to be missed when somebody looks again does: else one look in
+        # `keepalive_s` would take minutes to find out who has gone.
+        held = time - self._looked - passed
+        aged = max(passed, min(held, self._spec.lost_s / self._spec.lost_frames))
+        self._time, self._looked, self._interval = time, time, passed
         for target in self._targets:
-            target.predict(passed)
+            target.predict(passed, aged)
 
     def _associate(self, detections: tuple[Detection, ...]) -> list[Target | None]:
         """Per detection its target: the rounds of the module's docstring."""

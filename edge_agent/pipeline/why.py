@@ -134,8 +134,8 @@ def _rate(n: Numbers) -> str:
 
 
 def _heat(n: Numbers) -> str:
-    allowed = f"allowed {_number(n['max_fps'])} a second at level {n['level']}"
-    return f"heat ({_name(n['heat'])}), {_since(n)}, {allowed}"
+    level = f"heat level {n['level']} ({_name(n['heat'])})"
+    return f"{level}, {_since(n)}, max_fps {_number(n['max_fps'])}"
 
 
 def _changed(n: Numbers) -> str:

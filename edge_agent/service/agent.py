@@ -3,15 +3,17 @@
     hold the state directory - store - interrupted events - publisher - sources and pipelines -
     housekeeping - control socket - wait for SIGTERM
 
-Exit codes: 0 stopped as asked; 1 a part failed again and again, so that systemd starts it anew.
+Exit codes: 0 stopped as asked; 1 a part failed again and again, or a thread hangs, so that systemd
+starts it anew; 130 ctrl-C.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ from edge_agent import __version__
 from edge_agent.config.explain import resolve_id
 from edge_agent.config.load import refusal
 from edge_agent.config.schema import Config
-from edge_agent.errors import UsageError
+from edge_agent.errors import EdgeError, UsageError
 from edge_agent.host.board import read_board
 from edge_agent.host.clock import Clock
-from edge_agent.policy.documents import About, alert_document, dump
+from edge_agent.policy.documents import alert_document, dump
 from edge_agent.service.broker import broker_of
 from edge_agent.service.check import check
 from edge_agent.service.control import ControlServer
@@ -39,6 +41,7 @@ from edge_agent.uplink.publisher import Publisher
 
 log = logging.getLogger("edge_agent.agent")
 
+#: Together with `watch.STOP_S` less than the five seconds that a stop may take.
 HAND_OVER_S = 2.0
 STOP_S = 1.0
 WAIT_S = 1.0
@@ -52,8 +55,9 @@ class Agent:
         self._path = config_path
         self._state = state
         self._config = self._read()
+        self._started_with = self._config
         self._stop = threading.Event()
-        self._failed = False
+        self._code = 0
         self._reload_wanted = threading.Event()
         self._reloading = threading.Lock()
 
@@ -62,11 +66,12 @@ class Agent:
         with open_store(self._state) as store:
             self._store = store
             store.start()
-            store.interrupt_open(interrupted_alert)
             clock = Clock()
             self._surroundings = Surroundings(clock, self._config.device.timezone)
+            store.interrupt_open(self._interrupted_alert)
             self._publisher = self._new_publisher(clock)
-            self._watch = Watch(self._config, self._path.absolute().parent, self._house())
+            self._house = self._new_house()
+            self._watch = Watch(self._config, self._path.absolute().parent, self._house)
             self._housekeeping = Housekeeping(
                 store, self._surroundings, lambda: self._watch, self._publisher
             )
@@ -75,10 +80,10 @@ class Agent:
                 self._wait()
             finally:
                 self._shut_down()
-        return 1 if self._failed else 0
+        return self._code
 
     def stop(self) -> None:
-        """From a signal handler or another thread: end soon."""
+        """From another thread: end soon."""
         self._stop.set()
 
     # --- the parts, in the order of their start --------------------------------------------------
@@ -107,18 +112,38 @@ class Agent:
                 self._reload_on_signal()
 
     def _shut_down(self) -> None:
-        """Sources, events, a last summary, the outbox to the broker, `offline`: within 5 s."""
-        self._upkeep.stop(STOP_S)
-        self._watch.stop()
-        self._housekeeping.settle()
-        if self._publisher is not None:
-            self._publisher.hand_over(HAND_OVER_S)
-        self._uplink.stop(STOP_S)
+        """Sources, events, a last summary, the outbox to the broker, `offline`: within 5 s.
+
+        Each step is tried whatever became of the one before it.
+        """
+        self._stop.set()
+        swapping = self._reloading.acquire(timeout=STOP_S)  # never released: no reload any more
+        stuck: list[str] = [] if swapping else ["reload"]
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: stuck.extend(self._upkeep.stop(STOP_S)),
+            lambda: stuck.extend(self._watch.stop()),
+            self._housekeeping.settle,
+            lambda: self._publisher and self._publisher.hand_over(HAND_OVER_S),
+            lambda: stuck.extend(self._uplink.stop(STOP_S)),
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                # A stop goes on: what could not be done here is told whole, and the rest is done.
+                log.exception("a step of the stop failed")
+                self._code = 1
         log.info("stopped boot=%d", self._store.identity.boot)
+        if stuck:
+            # A thread that hangs in a library would keep the process, and its lock, for ever.
+            log.error("ending with threads that hang names=%s", ",".join(stuck))
+            self._store.close()
+            logging.shutdown()
+            os._exit(1)
 
     def _hopeless(self, part: str) -> None:
         log.error("giving up part=%s: the process ends with exit code 1", part)
-        self._failed = True
+        self._code = 1
         self._stop.set()
 
     # --- what the parts are made of --------------------------------------------------------------
@@ -130,7 +155,7 @@ class Agent:
             raise refusal(self._path, report.mistakes)
         return report.config
 
-    def _house(self) -> House:
+    def _new_house(self) -> House:
         publisher = self._publisher
         return House(
             state=self._state,
@@ -181,21 +206,28 @@ class Agent:
         Raises UsageError or Refused with what is wrong. Sources and pipelines are replaced; where
         the broker or the identity changed, a restart is asked for.
         """
-        with self._reloading:
+        if not self._reloading.acquire(blocking=False):
+            raise EdgeError("a reload is under way already", "try again when it has ended")
+        try:
             config = self._read()
             kept = self._needs_restart(config)
-            watch = Watch(config, self._path.absolute().parent, self._house())
-            self._watch.stop()
-            self._housekeeping.settle()
-            self._config, self._watch = config, watch
-            self._watch.start()
+            watch = Watch(config, self._path.absolute().parent, self._house)
+            if self._stop.is_set():
+                raise EdgeError("the agent is stopping")
+            try:
+                self._watch.stop()
+                self._housekeeping.settle()
+            finally:  # whatever went wrong there: somebody must go on watching
+                self._config, self._watch = config, watch
+                self._surroundings.paused &= frozenset(watch.runners)
+                self._watch.start()
+        finally:
+            self._reloading.release()
         log.info("reloaded pipelines=%d", len(watch.runners))
         return {"pipelines": sorted(watch.runners), "needs_restart": kept}
 
     def _reload_on_signal(self) -> None:
         """SIGHUP: nobody waits for an answer, so a mistake goes to the log."""
-        from edge_agent.errors import EdgeError
-
         try:
             self.reload()
         except EdgeError as fault:
@@ -203,7 +235,7 @@ class Agent:
 
     def _needs_restart(self, config: Config) -> list[str]:
         """The keys that a reload does not apply."""
-        old = self._config
+        old = self._started_with
         return [
             key
             for key, changed in (
@@ -225,17 +257,20 @@ class Agent:
         return frozenset({pipeline})
 
     def install_signals(self) -> None:
-        """SIGTERM and SIGINT stop, SIGHUP reloads. Only from the main thread."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+        """SIGTERM stops, ctrl-C stops with exit code 130, SIGHUP reloads. From the main thread."""
+        signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
+        signal.signal(signal.SIGINT, lambda *_: self._interrupted())
         signal.signal(signal.SIGHUP, lambda *_: self._reload_wanted.set())
 
+    def _interrupted(self) -> None:
+        self._code = 130
+        self._stop.set()
 
-def interrupted_alert(stored: StoredEvent) -> Draft | None:
-    """The closing message of an alert that a crash left open."""
-    event = stored.event
-    if event.priority is not Priority.ALERT or event.closed is None:
-        return None
-    about: About = stored.about
-    body: Mapping[str, Any] = alert_document(event, about)
-    return Draft(f"{event.id}/close", "alert", event.closed, dump(body), priority=0)
+    def _interrupted_alert(self, stored: StoredEvent) -> Draft | None:
+        """The closing message of an alert that a crash left open."""
+        event = stored.event
+        if event.priority is not Priority.ALERT or event.closed is None:
+            return None
+        body = dump(alert_document(event, stored.about))
+        word = self._surroundings.clock_word
+        return Draft(f"{event.id}/close", "alert", event.closed, body, priority=0, clock=word)

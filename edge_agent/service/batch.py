@@ -6,6 +6,7 @@ Every process is a fresh Python (spawn): engines and their threads do not surviv
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,13 @@ def replay_all(
         ]
         for result in results:
             result.add_done_callback(lambda _: done())
-        for result in results:
-            yield result.result()
+        try:
+            for result in results:
+                yield result.result()
+        except BaseException:
+            # One input is wrong, or ctrl-C: what has not begun need not begin.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def short_names(inputs: Sequence[str]) -> tuple[str, ...]:
@@ -88,6 +94,7 @@ def _one(uri: str, name: str, config: Path, wishes: Wishes) -> Replayed:
 
 
 def _quiet() -> None:
-    """What `__main__` says to FFmpeg and OpenCV, in the children too."""
+    """What `__main__` says to FFmpeg and OpenCV, in the children too; ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

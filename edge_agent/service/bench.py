@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from edge_agent.config.schema import Config
+from edge_agent.errors import UsageError
 from edge_agent.pipeline.preprocess import Preprocessor
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
@@ -125,6 +126,8 @@ def _frames(uri: str) -> list[Frame]:
                 kept.append(item)
     finally:
         source.close()
+    if not kept:
+        raise UsageError(f"{uri} has no picture that can be read")
     return kept
 
 

@@ -3,7 +3,8 @@
 Rules: open and read are bounded by the source itself. A lost source is closed and opened again
 after a back-off with jitter, which costs no CPU while it waits; the pipelines are told how long
 nobody watched. A recorded source is played at its own pace, as a camera would deliver it. Frames
-get the time at which they are handed on. Read `worker.py` next.
+get the time at which they are handed on, and the next number of this start of the agent: numbers go
+on over losses and reloads, because event ids are made of them. Read `worker.py` next.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from edge_agent.errors import SourceLost
+from edge_agent.errors import EdgeError
 from edge_agent.policy.backoff import Backoff
 from edge_agent.ports import Source
 from edge_agent.service.slot import NewestFrame
@@ -44,11 +45,17 @@ class Capture:
     """Reads one source for all the pipelines that look at it: it is decoded once."""
 
     def __init__(
-        self, source: Source, slots: tuple[NewestFrame, ...], now: Callable[[], float]
+        self,
+        source: Source,
+        slots: tuple[NewestFrame, ...],
+        now: Callable[[], float],
+        numbers: Iterator[int],
     ) -> None:
         self._source = source
         self._slots = slots
         self._now = now
+        self._numbers = numbers
+        self._last_item = now()
         self.facts = SourceFacts(since=now())
 
     def run(self, stop: threading.Event) -> None:
@@ -59,7 +66,7 @@ class Capture:
             try:
                 self._watch(stop)
                 return
-            except SourceLost as loss:
+            except EdgeError as loss:  # also a file that is not there: it may come
                 self._lost(loss)
             finally:
                 self._source.close()
@@ -89,20 +96,21 @@ class Capture:
         broken = isinstance(item, Broken)
         if isinstance(item, Broken):
             log.warning("broken item source=%s name=%s reason=%r", *_named(item))
-        item = replace(item, time=now)
+        item = replace(item, time=now, index=next(self._numbers))
+        self._last_item = now
         for slot in self._slots:
             slot.offer(item)
         facts = self.facts
         self.facts = replace(facts, frames=facts.frames + 1, failed=facts.failed + broken)
 
     def _found(self, now: float) -> None:
-        away = now - self.facts.since if self.facts.state == "lost" else 0.0
+        away = now - self._last_item if self.facts.state == "lost" else 0.0
         for slot in self._slots:
             slot.was_away(away)
         log.info("source delivers source=%s away_s=%.1f", self._source.name, away)
         self.facts = replace(self.facts, state="delivering", since=now, reason="")
 
-    def _lost(self, loss: SourceLost) -> None:
+    def _lost(self, loss: EdgeError) -> None:
         if self.facts.state != "lost":  # once per loss, however many attempts follow
             log.warning("source lost source=%s reason=%r", self._source.name, loss.message)
             losses = self.facts.losses + 1
@@ -112,6 +120,8 @@ class Capture:
     def _ended(self) -> None:
         log.info("source ended source=%s frames=%d", self._source.name, self.facts.frames)
         self.facts = replace(self.facts, state="ended", since=self._now())
+        for slot in self._slots:
+            slot.end()
 
 
 def _named(item: Broken) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """Two event lists side by side: `replay --against OTHER.jsonl`.
 
-Exactly: line by line. With a tolerance in seconds: events are matched by what they are about, and
+Exactly: line by line, but for `config_sha256`: a changed configuration is what is being compared.
+With a tolerance in seconds: events are matched by what they are about, and
 may open and close a little earlier or later; ids and scores do not count then.
 """
 
@@ -23,12 +24,14 @@ def read_events(path: Path) -> tuple[str, ...]:
     """The lines of an earlier run. Raises UsageError when they are no `event/1`."""
     try:
         lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UsageError(f"{path} cannot be read: {fault}") from None
+    except OSError as fault:
+        raise UsageError(f"{path} cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text", "give the output of a replay") from None
     for number, line in enumerate(lines, 1):
         try:
-            fine = json.loads(line)["schema"] == "event/1"
-        except (ValueError, KeyError, TypeError):
+            fine = {"schema", "config_sha256"} <= json.loads(line).keys()
+        except (ValueError, AttributeError):
             fine = False
         if not fine:
             raise UsageError(f"{path}:{number}: no event/1 line", "give the output of a replay")
@@ -40,7 +43,8 @@ def difference(
 ) -> tuple[str, ...]:
     """Lines of a diff, `-` for what only `before` has and `+` for what only `now` has."""
     if tolerance_s is None:
-        diff = difflib.unified_diff(before, now, "before", "now", n=0, lineterm="")
+        old, new = ([_without_config(line) for line in lines] for lines in (before, now))
+        diff = difflib.unified_diff(old, new, "before", "now", n=0, lineterm="")
         return tuple(line for line in diff if not line.startswith("@@"))
     left = [json.loads(line) for line in now]
     lost = []
@@ -52,6 +56,12 @@ def difference(
         else:
             left.remove(match)
     return (*lost, *(f"+{json.dumps(event, ensure_ascii=False)}" for event in left))
+
+
+def _without_config(line: str) -> str:
+    event = json.loads(line)
+    del event["config_sha256"]
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 
 def _alike(first: dict[str, Any], second: dict[str, Any], tolerance_s: float) -> bool:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeAlias
 
 from edge_agent.errors import EdgeError, NotRunning, UsageError
@@ -30,7 +31,7 @@ PATIENCE_S = 2.0
 ANSWER_S = 15.0
 LONGEST_REQUEST = 65_536
 LONGEST_ANSWER = 4_194_304
-WAIT_S = 0.5
+WAIT_S = 0.2
 
 
 class ControlServer:
@@ -62,22 +63,28 @@ class ControlServer:
         client.settimeout(PATIENCE_S)
         try:
             request = json.loads(read_line(client, LONGEST_REQUEST))
-            answer = self._answer(request)
-            client.sendall(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
-        except (OSError, ValueError) as fault:
+            command, args = request["command"], dict(request.get("args") or {})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as nonsense:
             # The client went away or spoke nonsense: its loss, not ours.
-            log.info("control request dropped reason=%r", str(fault))
-
-    def _answer(self, request: Any) -> dict[str, Any]:
+            log.info("control request dropped reason=%r", str(nonsense))
+            return
+        answer = json.dumps(self._answer(str(command), args), ensure_ascii=False)
         try:
-            handler = self._handlers.get(request["command"])
+            client.sendall(answer.encode() + b"\n")
+        except OSError as gone:
+            log.info("control answer not taken reason=%r", str(gone))
+
+    def _answer(self, command: str, args: Arguments) -> dict[str, Any]:
+        handler = self._handlers.get(command)
+        try:
             if handler is None:
-                raise UsageError(f"the agent knows no command {request['command']!r}")
-            return {"ok": True, "data": handler(request.get("args") or {})}
+                raise UsageError(f"the agent knows no command {command!r}")
+            return {"ok": True, "data": handler(args)}
         except EdgeError as fault:
             return failure(fault)
-        except (KeyError, TypeError, AttributeError):
-            return failure(UsageError("a control request is {'command': NAME, 'args': {...}}"))
+        except Exception as fault:
+            log.exception("control command failed command=%s", command)
+            return failure(EdgeError(f"{command} failed in the agent: {fault}", "see its log"))
 
 
 def failure(fault: EdgeError) -> dict[str, Any]:
@@ -126,7 +133,10 @@ def _unanswered(fault: OSError | ValueError, state: Path) -> EdgeError:
 def read_line(peer: socket.socket, limit: int) -> bytes:
     """One line of at most `limit` bytes. Raises ValueError for more or for none."""
     data = bytearray()
+    deadline = monotonic() + (peer.gettimeout() or PATIENCE_S)
     while not data.endswith(b"\n"):
+        if monotonic() > deadline:  # one byte now and then must not hold us
+            raise TimeoutError("the line did not end in time")
         piece = peer.recv(4096)
         if not piece:
             break

@@ -103,7 +103,7 @@ def show(out: Path, seconds: int, seed: int) -> Shown:
     with open_store(state) as store:
         identity = store.start()
         site = Site(state, out, Ident(identity.store, identity.boot))
-        wishes = Wishes((PIPELINE,), site, start=MORNING, store=state)
+        wishes = Wishes((PIPELINE,), site, start=MORNING, store=state, publish=True)
         runner = runner_of(config, PIPELINE, wishes, store)
         spec = SceneSpec(seed=seed, frames=int(seconds * 10), origin=MORNING)
         play = Play((runner,), wishes, calendar_of(config))
@@ -124,10 +124,9 @@ def _prepare(out: Path, state: Path, seed: int) -> None:
     text = CONFIG.replace("SEED", str(seed)).replace("GATE", str(gate))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if state.exists():
-            if not _is_ours(out):
-                raise EdgeError(f"{state} is there, and no demo made it", "say --out ANOTHER_DIR")
-            shutil.rmtree(state)
+        if not _is_ours(out):
+            raise EdgeError(f"{out} holds files that no demo made", "say --out ANOTHER_DIR")
+        shutil.rmtree(state, ignore_errors=not state.exists())
         (out / "config.yaml").write_text(text, "utf-8")
     except OSError as fault:
         raise EdgeError(
@@ -136,9 +135,11 @@ def _prepare(out: Path, state: Path, seed: int) -> None:
 
 
 def _is_ours(out: Path) -> bool:
-    """Whether an earlier demo wrote into this folder: only then its state may be removed."""
+    """Whether an earlier demo wrote into this folder, or nothing that it would write is there."""
     config = out / "config.yaml"
-    return config.is_file() and config.read_text("utf-8").startswith(CONFIG.splitlines()[0])
+    if config.exists():
+        return config.read_bytes().startswith(CONFIG.splitlines()[0].encode())
+    return not (out / "state").exists()
 
 
 def _tell_events(state: Path, shown: Shown) -> None:

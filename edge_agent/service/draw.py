@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from edge_agent.errors import EdgeError
+from edge_agent.errors import EdgeError, NoRoom
 from edge_agent.types import Detection
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def write_picture(path: Path, image: Image) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes())
     except OSError as fault:
-        raise EdgeError(f"{path} cannot be written: {fault.strerror}") from None
+        kind = NoRoom if fault.errno == errno.ENOSPC else EdgeError
+        raise kind(f"{path} cannot be written: {fault.strerror}") from None
 
 
 def _draw_box(picture: Image, found: Detection, color: Color, size: int) -> None:

@@ -5,21 +5,33 @@ One thread, a look a second. A power cut loses at most `flush_s` of the ledger a
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from edge_agent.errors import EdgeError
+from edge_agent.pipeline.zones import anchor_point
 from edge_agent.policy.documents import dump, rfc3339
 from edge_agent.policy.summary import document
-from edge_agent.service.ledger import difference
+from edge_agent.service.ledger import difference, frames_row
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.watch import Watch
 from edge_agent.store.record import Store
-from edge_agent.store.rows import Batch, Draft, FramesRow, Summary
-from edge_agent.types import Ledger
+from edge_agent.store.rows import Batch, Draft, Summary
+from edge_agent.types import Ledger, Track
 from edge_agent.uplink.publisher import Publisher
 
+log = logging.getLogger("edge_agent.housekeeping")
+
 LOOK_S = 1.0
+PATIENCE_S = 10.0
+#: Inferred frames after which a track is there for a dashboard.
+STEADY = 3
+#: Summary windows that wait for the disk at most: a day of the default five minutes.
+MOST_WAITING = 288
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,10 @@ class Housekeeping:
         self._publisher = publisher
         self._flushed = self._summed = surroundings.now()
         self._before: dict[str, Ledger] = {}  # at the last summary, per pipeline
+        self._summaries: deque[Batch] = deque(maxlen=MOST_WAITING)  # not yet written
+        self._lock = threading.Lock()  # a reload settles from the control thread
+        self._refusal = ""
+        self._patience = 0.0  # after a refusal the disk is left alone until then
 
     def run(self, stop: threading.Event) -> None:
         while not stop.wait(LOOK_S):
@@ -55,37 +71,57 @@ class Housekeeping:
     def tick(self, rhythm: Rhythm) -> None:
         """Do what is due."""
         now = self._surroundings.now()
-        if now - self._summed >= rhythm.summary_s:
-            self.summarize()
-        if now - self._flushed >= rhythm.flush_s:
-            self.flush()
+        with self._lock:
+            if now - self._summed >= rhythm.summary_s:
+                self._summarize()
+            if now >= self._patience and (self._summaries or now - self._flushed >= rhythm.flush_s):
+                self._write_all()
         self.tell()
 
-    def flush(self) -> None:
+    def settle(self) -> None:
+        """Before the pipelines are replaced or end: nothing of their accounts may be left."""
+        with self._lock:
+            self._summarize()
+            self._write_all()
+
+    def _write_all(self) -> None:
+        """Summaries in order, then the ledger. What the disk refuses is offered again later."""
+        try:
+            while self._summaries:
+                self._store.record(self._summaries[0])
+                self._summaries.popleft()
+            self._flush()
+            self._refusal = ""
+        except EdgeError as refusal:
+            self._patience = self._surroundings.now() + PATIENCE_S
+            if self._refusal != refusal.message:  # once per change
+                self._refusal = refusal.message
+                log.error("ledger and summaries wait for the disk reason=%r", refusal.message)
+        if self._publisher is not None:
+            self._publisher.notify()
+
+    def _flush(self) -> None:
         """The ledger's windows, open events as they are, near misses: one transaction."""
         watch, now = self._watch(), self._surroundings.now()
-        frames = []
-        for name, runner in watch.runners.items():
-            window = runner.account.window()
-            if window.captured or window.pending:
-                frames.append(
-                    FramesRow(
-                        name,
-                        self._flushed,
-                        now,
-                        window.inferred,
-                        window.skipped,
-                        window.failed,
-                        window.pending,
-                    )
-                )
-        judged = tuple(
-            entry for runner in watch.runners.values() for entry in runner.take_journal()
+        windows = {name: runner.account.window() for name, runner in watch.runners.items()}
+        frames = tuple(
+            frames_row(name, (self._flushed, now), window)
+            for name, (window, _) in windows.items()
+            if window.captured or window.pending
         )
-        self._store.record(Batch(seen=watch.open_events(), frames=tuple(frames), judged=judged))
+        judged = {name: runner.take_journal() for name, runner in watch.runners.items()}
+        every = tuple(entry for entries in judged.values() for entry in entries)
+        try:
+            self._store.record(Batch(seen=watch.open_events(), frames=frames, judged=every))
+        except EdgeError:
+            for name, entries in judged.items():
+                watch.runners[name].give_back(entries)
+            raise
+        for name, (_, account) in windows.items():
+            watch.runners[name].account.mark(account)
         self._flushed = now
 
-    def summarize(self) -> None:
+    def _summarize(self) -> None:
         """One window per pipeline: a row in `summaries` and a message in the outbox."""
         watch, now = self._watch(), self._surroundings.now()
         summaries, drafts = [], []
@@ -96,23 +132,17 @@ class Housekeeping:
             self._before[name] = ledger
             summaries.append(Summary(name, window.opened, now, dump(body)))
             drafts.append(self._draft(place, now, dump(body)))
-        self._store.record(Batch(messages=tuple(drafts), summaries=tuple(summaries)))
+        self._summaries.append(Batch(messages=tuple(drafts), summaries=tuple(summaries)))
         self._summed = now
-        if self._publisher is not None:
-            self._publisher.notify()
-
-    def settle(self) -> None:
-        """Before the pipelines are replaced or end: nothing of their accounts may be left."""
-        self.summarize()
-        self.flush()
-        self._before.clear()
 
     def tell(self) -> None:
         """The retained topics: `state` for dashboards, `health` for whoever looks after it."""
         if self._publisher is None:
             return
         watch = self._watch()
-        self._publisher.retained("state", {"present": present(watch)})
+        paused = self._surroundings.paused
+        here = {name: each for name, each in present(watch).items() if name not in paused}
+        self._publisher.retained("state", {"present": here})
         reasons = [
             {"code": "source_lost", "since": rfc3339(capture.facts.since)}
             for capture in watch.captures.values()
@@ -136,12 +166,31 @@ class Housekeeping:
         return Rhythm(config.store.flush_s, config.summary.every_s)
 
 
-def present(watch: Watch) -> dict[str, dict[str, int]]:
-    """Per pipeline how many of each label are in sight now."""
-    found: dict[str, dict[str, int]] = {}
+def present(watch: Watch) -> dict[str, dict[str, Any]]:
+    """Per pipeline how many of each label are in sight now, in all and in each zone.
+
+    A hidden track and one of a single frame do not count; where nobody watches nothing is there.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for name, runner in watch.runners.items():
-        counts: dict[str, int] = {}
-        for track in runner.assembled.pipeline.tracks:
-            counts[track.label] = counts.get(track.label, 0) + 1
-        found[name] = dict(sorted(counts.items()))
+        spec = runner.assembled.spec
+        delivers = watch.captures[spec.source].facts.state == "delivering"
+        seen = [
+            track
+            for track in runner.assembled.pipeline.tracks
+            if delivers and track.visible and track.hits >= STEADY
+        ]
+        found[name] = {
+            "labels": labels_of(seen),
+            "zones": {
+                zone.name: labels_of(
+                    [each for each in seen if zone.contains(anchor_point(each.box, "bottom"))]
+                )
+                for zone in spec.zones
+            },
+        }
     return found
+
+
+def labels_of(tracks: list[Track]) -> dict[str, int]:
+    return dict(sorted(Counter(track.label for track in tracks).items()))

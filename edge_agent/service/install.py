@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,13 @@ from edge_agent.bundles.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bun
 from edge_agent.bundles.find import locate_file
 from edge_agent.bundles.guess import Wish
 from edge_agent.bundles.shipped import shipped_folders
-from edge_agent.engines import Plan, available, load
+from edge_agent.engines import Plan, available, load, version
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import Measurement, kept, measure, save
 from edge_agent.errors import EdgeError, Refused, UsageError
-from edge_agent.service.models import Demand, Opened, checked
+from edge_agent.service.models import Demand, Opened, checked, open_first
 from edge_agent.service.trial import Passed, open_offered, remember, try_out
 from edge_agent.store.disk import disk_errors
-
-#: How long engines are measured for a model that not each of them takes.
-_MEASURED_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +35,22 @@ class Imported:
 
     bundle: Bundle  # as it lies in the state directory
     guessed: dict[str, Any]
-    refusals: tuple[str, ...]  # of engines that do not take it, though another does
     active: bool
-    fresh: bool = True
+    fresh: bool
+    refusals: tuple[str, ...] = ()  # of engines that do not take it, though another does
 
     @property
     def slot(self) -> str:
         return self.bundle.folder.name
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How fast a model is on this board, best first, and what `engine: auto` takes now, and why."""
+
+    measurements: tuple[Measurement, ...]
+    choice: str
+    over: str | None  # a sentence where that is slower than the manifest's budget
 
 
 def import_model(file: Path, wish: Wish, state: Path) -> Imported:
@@ -58,36 +64,32 @@ def import_model(file: Path, wish: Wish, state: Path) -> Imported:
         raise UsageError(f"there is no file {file}", "give a .tflite, a bundle's folder or .tar")
     plans = tuple(Plan(engine) for engine in available())
     bundle = open_offered(place, wish, plans)
+    number, slot = _slot(bundle, state)
+    if _is_whole(slots.models_folder(state) / bundle.name / slot):
+        return _imported(bundle, slot, state, fresh=False)
     passed = try_out(bundle, plans)
-    version, slot = _slot(bundle, state)
-    if slot in _slots(state, bundle.name):
-        return _imported(bundle, passed, slot, state, fresh=False)
     with disk_errors(state), slots.staging(state, bundle.name) as staged:
-        _write_bundle(bundle, _manifest(bundle, passed, version), staged)
+        _write_bundle(bundle, _manifest(bundle, passed, number), staged)
         _answer_golden(bundle, passed, staged)
-        slots.install(state, bundle.name, staged, slot)
+        slots.install(state, bundle.name, staged, slot, replace=True)
         if slots.read_slots(state, bundle.name).active is None:
             slots.activate(state, bundle.name, slot)
     remember(bundle.manifest.sha256, passed.plan, state)
-    if passed.refusals:  # `auto` must know
-        with disk_errors(state):
-            save(state, bundle.manifest.sha256, measure(bundle.model, _MEASURED_S))
-    return _imported(bundle, passed, slot, state)
+    if passed.refusals:
+        _tell_auto(passed, state)
+    return replace(_imported(bundle, slot, state), refusals=tuple(passed.refusals.values()))
 
 
 def activate_model(name: str, version: str | None, state: Path) -> Bundle:
-    """Put an installed version in charge, after it ran in a child process and gave its answers.
+    """Put an installed version in charge, after it gave the answers of its golden set.
 
     Without a version the newest. Raises UsageError, Refused.
     """
     folder = slot_folder(name, version, state)
     bundle = open_bundle(folder)
-    passed = try_out(bundle, Demand().plans(state, bundle.manifest.sha256))
-    engine = load(checked(bundle), passed.plan, bundle.name)
-    _check_answers(Opened(bundle, passed.spec, engine))
+    _check_answers(open_first(bundle, Demand().plans(state, bundle.manifest.sha256), state))
     with disk_errors(state):
         slots.activate(state, name, folder.name)
-    remember(bundle.manifest.sha256, passed.plan, state)
     return bundle
 
 
@@ -116,11 +118,8 @@ def remove_model(name: str, version: str | None, state: Path) -> bool:
     return was_active is not None and slot is None
 
 
-def measure_model(
-    bundle: Bundle, seconds: float, state: Path
-) -> tuple[tuple[Measurement, ...], str, str | None]:
-    """Measure every engine and keep the answer: the times, what `auto` takes and why, and a
-    sentence where that is over the manifest's budget. Raises Refused where no engine runs it."""
+def measure_model(bundle: Bundle, seconds: float, state: Path) -> Measured:
+    """Measure every engine and keep the answer. Raises Refused where no engine runs the model."""
     found = measure(bundle.model, seconds)
     if all(each.p50_ms is None for each in found):
         raise Refused(found[0].refused, "choose another model")
@@ -133,7 +132,7 @@ def measure_model(
     over = None
     if budget is not None and p95 is not None and p95 > budget:
         over = f"over the budget of its manifest: p95 {p95:.3g} ms of {budget:g} ms"
-    return found, choice.reason, over
+    return Measured(found, choice.reason, over)
 
 
 def slot_folder(name: str, version: str | None, state: Path) -> Path:
@@ -156,8 +155,13 @@ def slot_folder(name: str, version: str | None, state: Path) -> Path:
 # --- a new version -----------------------------------------------------------------------------
 
 
-def _slots(state: Path, name: str) -> list[str]:
-    return [folder.name for folder in slots.installed(state, name)]
+def _is_whole(folder: Path) -> bool:
+    """Whether a bundle that can be used is there already."""
+    try:
+        open_bundle(folder)
+    except EdgeError:
+        return False
+    return (folder / GOLDEN).is_file()
 
 
 def _slot(bundle: Bundle, state: Path) -> tuple[str, str]:
@@ -167,7 +171,7 @@ def _slot(bundle: Bundle, state: Path) -> tuple[str, str]:
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     version = bundle.manifest.version
     if bundle.bare:
-        there = [name.rpartition("-") for name in _slots(state, bundle.name)]
+        there = [each.name.rpartition("-") for each in slots.installed(state, bundle.name)]
         same = [number for number, _, its_digest in there if its_digest == digest]
         numbers = [int(number) for number, _, _ in there if number.isdecimal()]
         version = same[0] if same else str(max(numbers, default=0) + 1)
@@ -234,9 +238,19 @@ def _card(bundle: Bundle) -> str:
     )
 
 
-def _imported(
-    bundle: Bundle, passed: Passed, slot: str, state: Path, *, fresh: bool = True
-) -> Imported:
+def _tell_auto(passed: Passed, state: Path) -> None:
+    """Keep which engine ran the model and which did not, as `models bench` would."""
+    plan, once = passed.plan, passed.answer.invoke_ms
+    ran = Measurement(plan.engine, version(plan.engine), plan.threads, once, once, 1)
+    refused = [
+        Measurement(engine, version(engine), plan.threads, None, None, 0, sentence)
+        for engine, sentence in passed.refusals.items()
+    ]
+    with disk_errors(state):
+        save(state, passed.answer.sha256, [ran, *refused])
+
+
+def _imported(bundle: Bundle, slot: str, state: Path, *, fresh: bool = True) -> Imported:
     installed = open_bundle(slots.models_folder(state) / bundle.name / slot)
     active = slots.read_slots(state, bundle.name).active == slot
-    return Imported(installed, dict(bundle.guessed), passed.refusals, active, fresh)
+    return Imported(installed, dict(bundle.guessed), active, fresh)

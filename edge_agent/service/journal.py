@@ -34,6 +34,12 @@ class Journal:
             if known is None or len(miss.decisions) > len(known.decisions):
                 self._entries[key] = self._missed(miss)
 
+    def give_back(self, entries: tuple[Judged, ...]) -> None:
+        """They could not be written; newer entries of the same span win."""
+        for entry in entries:
+            name = entry.rule or str(entry.decisions[0].verdict)
+            self._entries.setdefault((entry.kind, name, int(entry.time // SPAN_S)), entry)
+
     def take(self) -> tuple[Judged, ...]:
         """Everything since the last call, in order of time."""
         entries, self._entries = self._entries, {}

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+from edge_agent.store.rows import FramesRow
 from edge_agent.types import Ledger, Skip
 
 
 class Account:
-    """A running ledger; `window()` gives what was decided since the last call."""
+    """A running ledger; `window()` gives what was decided since the last `mark()`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,7 +23,7 @@ class Account:
         self._failed = 0
         self._pending = 0
         self._skipped: Counter[str] = Counter()
-        self._flushed = Ledger()
+        self._marked = Ledger()
 
     def offer(self) -> None:
         """A frame came: it is pending until its verdict."""
@@ -50,13 +51,20 @@ class Account:
         with self._lock:
             return self._now()
 
-    def window(self) -> Ledger:
-        """What was decided since the last call. Here `captured` counts the decided frames alone;
-        `pending` says how many wait for a verdict now."""
+    def window(self) -> tuple[Ledger, Ledger]:
+        """What was decided since the last mark, and the account as it is now, for `mark`.
+
+        In the window `captured` counts the decided frames alone, and `pending` says how many wait
+        for a verdict now.
+        """
         with self._lock:
-            now, before = self._now(), self._flushed
-            self._flushed = now
-        return difference(now, before)
+            now, before = self._now(), self._marked
+        return difference(now, before), now
+
+    def mark(self, ledger: Ledger) -> None:
+        """Everything up to that account was written down: the next window begins there."""
+        with self._lock:
+            self._marked = ledger
 
     def _now(self) -> Ledger:
         return Ledger(
@@ -92,4 +100,11 @@ def total(ledgers: list[Ledger]) -> Ledger:
         dict(sorted(skipped.items())),
         sum(ledger.failed for ledger in ledgers),
         sum(ledger.pending for ledger in ledgers),
+    )
+
+
+def frames_row(pipeline: str, span: tuple[float, float], window: Ledger) -> FramesRow:
+    """The row of table `frames` for what was decided in a span of time."""
+    return FramesRow(
+        pipeline, *span, window.inferred, window.skipped, window.failed, window.pending
     )

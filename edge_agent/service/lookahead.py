@@ -22,6 +22,8 @@ Ahead = TypeVar("Ahead")
 DEPTH = 4
 #: A file that gives nothing for so long (a network drive that went away) is given up.
 SLOWEST_READ_S = 60.0
+#: A read that hangs is left behind with its daemon thread.
+ENDING_S = 2.0
 
 
 class Lookahead(Generic[Ahead]):
@@ -41,8 +43,9 @@ class Lookahead(Generic[Ahead]):
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        while self._thread.is_alive():  # it may be waiting for room in the queue
-            self._take_waiting()
+        deadline = perf_counter() + ENDING_S
+        while self._thread.is_alive() and perf_counter() < deadline:
+            self._take_waiting()  # it may be waiting for room in the queue
             self._thread.join(0.05)
 
     def __iter__(self) -> Iterator[tuple[Frame | Broken, Ahead | None, float]]:

@@ -1,27 +1,33 @@
 """What becomes of an outcome: evidence on the disk, then events and messages in one transaction.
 
 An event is acknowledged when its commit has returned; the log line is written after that. Evidence
-is on the disk before the event refers to it. Read `store/record.py` next.
+is on the disk before the event refers to it. In the service a write that the disk refuses waits, in
+order and bounded, and is offered again with the next one: inference goes on meanwhile. Read
+`store/record.py` next.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge_agent.config.explain import PipelineSpec
+from edge_agent.errors import EdgeError
 from edge_agent.policy.documents import About, alert_document, detection_document, dump, rounded
 from edge_agent.store.evidence import save_snapshot
 from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Opened
-from edge_agent.types import Event, Outcome, Priority
+from edge_agent.types import Decision, Event, Outcome, Priority
 
 log = logging.getLogger("edge_agent.events")
 
 URGENT = 0  # an alert leaves before everything else
+#: Writes that wait for the disk at most; beyond it the oldest is given up, and the log says so.
+MOST_WAITING = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,17 @@ class Desk:
     clock: Callable[[], str] = lambda: "synced"  # synced, unsynced, corrected
     committed: Callable[[], None] = lambda: None  # called after messages were committed
     evidence: Path | None = None  # the state directory; None: no pictures are kept
+    publish: bool = True  # False: no messages are written
+    patient: bool = False  # what the disk refuses waits; otherwise it is an error
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One transaction that is to be written."""
+
+    opened: tuple[Event, ...]
+    closed: tuple[Event, ...]
+    batch: Batch
 
 
 class Recorder:
@@ -43,11 +60,18 @@ class Recorder:
         self._desk = desk
         self._rules = {rule.name: rule for rule in desk.spec.rules}
         self._evidence: dict[str, tuple[Mapping[str, Any], ...]] = {}  # of open events
+        self._waiting: deque[Entry] = deque()
+        self._refusal = ""
         self.opened = 0
         self.closed = 0
 
+    @property
+    def waiting(self) -> int:
+        """Writes that the disk has refused so far, and that are offered again."""
+        return len(self._waiting)
+
     def record(self, outcome: Outcome) -> tuple[Event, ...]:
-        """Store what opened and closed; the closed events as they were stored."""
+        """Store what opened and closed; the closed events with their evidence."""
         if not (outcome.opened or outcome.closed):
             return ()
         opened = tuple(self._with_evidence(event, outcome) for event in outcome.opened)
@@ -55,29 +79,50 @@ class Recorder:
 
     def close(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """Store events that were closed by a stop or by the end of the input."""
-        return self._commit((), events) if events else ()
+        return self._commit((), events) if events or self._waiting else ()
 
     def _commit(self, opened: tuple[Event, ...], closed: tuple[Event, ...]) -> tuple[Event, ...]:
         closed = tuple(
             replace(event, evidence=self._evidence.pop(event.id, ())) for event in closed
         )
-        drafts = tuple(
-            self._draft(event) for event in (*opened, *closed) if event.priority is Priority.ALERT
-        )
         about = self._desk.about
-        self._desk.store.record(
-            Batch(
-                opened=tuple(Opened(event, about) for event in opened),
-                closed=closed,
-                messages=drafts,
-            )
+        drafts = tuple(
+            self._draft(event)
+            for event in (*opened, *closed)
+            if self._desk.publish and event.priority is Priority.ALERT
         )
+        batch = Batch(tuple(Opened(event, about) for event in opened), closed, messages=drafts)
         self.opened += len(opened)
         self.closed += len(closed)
-        self._tell(opened, closed)
-        if drafts:
-            self._desk.committed()
+        self._waiting.append(Entry(opened, closed, batch))
+        self._write()
         return closed
+
+    def _write(self) -> None:
+        """Write what waits, in order, until the disk refuses."""
+        while self._waiting:
+            entry = self._waiting[0]
+            try:
+                self._desk.store.record(entry.batch)
+            except EdgeError as refusal:
+                if not self._desk.patient:
+                    raise
+                self._wait_for_the_disk(refusal)
+                return
+            self._waiting.popleft()
+            self._refusal = ""
+            self._tell(entry.opened, entry.closed)
+            if entry.batch.messages:
+                self._desk.committed()
+
+    def _wait_for_the_disk(self, refusal: EdgeError) -> None:
+        if self._refusal != refusal.message:  # once per change
+            self._refusal = refusal.message
+            log.error("events wait for the disk reason=%r", refusal.message)
+        if len(self._waiting) > MOST_WAITING:
+            lost = self._waiting.popleft()
+            for event in (*lost.opened, *lost.closed):
+                log.error("event given up, the disk took nothing for too long id=%s", event.id)
 
     def _draft(self, event: Event) -> Draft:
         phase = "open" if event.closed is None else "close"
@@ -94,9 +139,15 @@ class Recorder:
         rule = self._rules.get(event.rule)
         if self._desk.evidence is None or rule is None or "snapshot" not in rule.evidence:
             return event
-        saved = save_snapshot(
-            self._desk.evidence, event, outcome.frame.data, self._caption(event, outcome)
-        )
+        try:
+            saved = save_snapshot(
+                self._desk.evidence, event, outcome.frame.data, self._caption(event, outcome)
+            )
+        except EdgeError as refusal:
+            # A picture that cannot be kept must not cost the alert.
+            log.error("no evidence kept event=%s reason=%r", event.id, refusal.message)
+            missing = Decision("evidence", "stop", {"reason": refusal.message})
+            return replace(event, decisions=(*event.decisions, missing))
         evidence = ({"kind": "snapshot", **saved},)
         self._evidence[event.id] = evidence
         return replace(event, evidence=evidence)

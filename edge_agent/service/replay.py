@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from edge_agent.config.schema import Config
+from edge_agent.errors import UsageError
 from edge_agent.pipeline.preprocess import Prepared
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
@@ -25,13 +26,14 @@ from edge_agent.policy.documents import detections_document, dump, event_documen
 from edge_agent.ports import Source
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.input import open_input
+from edge_agent.service.ledger import frames_row
 from edge_agent.service.lookahead import Lookahead
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.report import begin, run_report
 from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.sources.images import Images
 from edge_agent.store.record import Store, open_store
-from edge_agent.store.rows import Batch, FramesRow
+from edge_agent.store.rows import Batch
 from edge_agent.types import Broken, Event, Frame, Outcome
 
 
@@ -45,6 +47,7 @@ class Wishes:
     real_time: bool = False
     detections: bool = False
     store: Path | None = None  # None: a throw-away one
+    publish: bool = False  # alerts into the outbox of a store that stays (the demo shows it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
     with _store(wishes) as store:
         runners = [runner_of(config, each, wishes, store) for each in wishes.pipelines]
         play = Play(runners, wishes, calendar_of(config))
-        play.run(open_input(uri, wishes.start), name)
+        like = config.sources[config.pipelines[wishes.pipelines[0]].source]
+        play.run(open_input(uri, wishes.start, like), name)
         if wishes.store is not None:
             keep_account(store, runners, (wishes.start, play.last))
         report = run_report(runners, cost, stopwatch())
@@ -137,6 +141,7 @@ class Play:
     def _one(
         self, runner: Runner, item: Frame | Broken, ready: Prepared | None, took: float
     ) -> Outcome | None:
+        item = replace(item, source=runner.assembled.spec.source)
         runner.account.offer()
         runner.meter.add_one("capture", took)
         if isinstance(item, Broken):
@@ -173,6 +178,11 @@ def _store(wishes: Wishes) -> Iterator[Store]:
     """The store that was asked for, or one that is gone afterwards."""
     if wishes.store is not None:
         with open_store(wishes.store) as store:
+            if store.identity.boot:
+                raise UsageError(
+                    f"{wishes.store} is the state of a service, not a place for a replay",
+                    "give --store a folder of its own",
+                )
             yield store
         return
     with (
@@ -186,18 +196,15 @@ def runner_of(config: Config, name: str, wishes: Wishes, store: Store) -> Runner
     """One pipeline of the configuration, recording into that store."""
     assembled = assemble(config, name, wishes.site, stopwatch)
     store.keep_config(assembled.about.config_sha256, assembled.canonical)
-    desk = Desk(store, assembled.spec, assembled.about, evidence=wishes.store)
+    # A store that stays is for looking at: what was replayed must never be published as alerts.
+    publish = wishes.store is None or wishes.publish
+    desk = Desk(store, assembled.spec, assembled.about, evidence=wishes.store, publish=publish)
     return Runner(assembled, Recorder(desk))
 
 
 def keep_account(store: Store, runners: Sequence[Runner], span: tuple[float, float]) -> None:
     """The ledger and the near misses, so that `why --at` can be asked of a replay's store too."""
-    began, ended = span
-    windows = [(runner.name, runner.account.window()) for runner in runners]
-    frames = tuple(
-        FramesRow(name, began, ended, each.inferred, each.skipped, each.failed, each.pending)
-        for name, each in windows
-    )
+    frames = tuple(frames_row(runner.name, span, runner.account.window()[0]) for runner in runners)
     judged = tuple(entry for runner in runners for entry in runner.take_journal())
     store.record(Batch(frames=frames, judged=judged))
 

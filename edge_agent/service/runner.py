@@ -7,7 +7,9 @@ looks in between two frames. Read `pipeline/step.py` next.
 from __future__ import annotations
 
 import threading
-from time import perf_counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, perf_counter
 
 from edge_agent.pipeline.preprocess import Prepared
 from edge_agent.pipeline.step import Circumstances
@@ -19,19 +21,33 @@ from edge_agent.service.recorder import Recorder
 from edge_agent.store.rows import Judged
 from edge_agent.types import Event, Frame, Outcome, Priority
 
+#: Nobody waits longer for a frame at work: an engine that hangs must not hang `status` too.
+SLOWEST_FRAME_S = 2.0
+#: So long `status` tells of a frame that failed.
+REMEMBERED_S = 60.0
+
 
 class Runner:
     """Takes one pipeline from frame to frame."""
 
-    def __init__(self, assembled: Assembled, recorder: Recorder) -> None:
+    def __init__(
+        self, assembled: Assembled, recorder: Recorder, account: Account | None = None
+    ) -> None:
         self.assembled = assembled
-        self.account = Account()
+        self.account = account or Account()
         self.meter = Meter()
         self.rate = Rate()  # of inferred frames
         self.journal = Journal(assembled.spec.name)
         self.recorder = recorder
         self.last_closed: tuple[Event, ...] = ()
         self._lock = threading.Lock()
+        self._failed = (0.0, "")
+
+    @property
+    def failure(self) -> str:
+        """What went wrong with a frame within the last minute; "" when nothing did."""
+        at, what = self._failed
+        return what if what and monotonic() - at < REMEMBERED_S else ""
 
     @property
     def name(self) -> str:
@@ -44,23 +60,46 @@ class Runner:
         with self._lock:
             return self._work(frame, around, prepared)
 
-    def open_events(self) -> tuple[Event, ...]:
-        """Every open event with its values between two frames."""
+    def away(self, seconds: float) -> None:
+        """The source was lost for so long, and began anew."""
         with self._lock:
-            return self.assembled.pipeline.open_events()
+            self.assembled.pipeline.away(seconds)
+            self.assembled.pipeline.restart()
+
+    def open_events(self) -> tuple[Event, ...]:
+        """Every open event with its values between two frames; none while a frame hangs."""
+        with self._between_frames() as calm:
+            return self.assembled.pipeline.open_events() if calm else ()
 
     def take_journal(self) -> tuple[Judged, ...]:
         """The near misses and skips since the last call."""
-        with self._lock:
-            return self.journal.take()
+        with self._between_frames() as calm:
+            return self.journal.take() if calm else ()
+
+    def give_back(self, entries: tuple[Judged, ...]) -> None:
+        """They could not be written; the next `take_journal` has them again."""
+        with self._between_frames() as calm:
+            if calm:
+                self.journal.give_back(entries)
+
+    @contextmanager
+    def _between_frames(self) -> Iterator[bool]:
+        """Wait for the frame at work; False when it takes longer than anything healthy does."""
+        calm = self._lock.acquire(timeout=SLOWEST_FRAME_S)
+        try:
+            yield calm
+        finally:
+            if calm:
+                self._lock.release()
 
     def _work(self, frame: Frame, around: Circumstances, prepared: Prepared | None) -> Outcome:
         pipeline = self.assembled.pipeline
         try:
             outcome = pipeline.step(frame, around, prepared)
             self.last_closed = self.recorder.record(outcome)
-        except BaseException:
+        except BaseException as fault:
             self.account.fail()
+            self._failed = (monotonic(), f"{type(fault).__name__}: {fault}")
             raise
         pipeline.laps.lap("store")
         if outcome.skip is None:

@@ -19,6 +19,7 @@ class NewestFrame:
         self._filled = threading.Condition()
         self._frame: Frame | None = None
         self._away_s = 0.0
+        self._over = False
 
     def offer(self, item: Frame | Broken) -> None:
         """Leave a frame; the one it replaces is `busy`. A broken one is counted and gone."""
@@ -39,6 +40,18 @@ class NewestFrame:
                 self._filled.wait(timeout_s)
             frame, self._frame = self._frame, None
             return frame
+
+    def end(self) -> None:
+        """The source came to its end: once the last frame is taken, nothing more comes."""
+        with self._filled:
+            self._over = True
+
+    def has_ended(self) -> bool:
+        """Whether the source ended and its last frame was taken; true once."""
+        with self._filled:
+            over = self._over and self._frame is None
+            self._over = self._over and not over
+            return over
 
     def was_away(self, seconds: float) -> None:
         """The source was lost for so long; the worker collects it with `away`."""

@@ -41,6 +41,7 @@ def live_status(
         *_source_reasons(sources, surroundings.now()),
         *_pause_reasons(surroundings),
         *_uplink_reasons(uplink, depth),
+        *_failure_reasons(watch),
     ]
     blind = bool(sources) and all(facts.state in BLIND for facts in sources.values())
     verdict = "down" if blind else ("degraded" if reasons else "well")
@@ -150,6 +151,19 @@ def _pause_reasons(surroundings: Surroundings) -> list[dict[str, str]]:
         _reason("paused", f"pipeline {name} is paused", f"edge-agent resume {name}")
         for name in sorted(surroundings.paused)
     ]
+
+
+def _failure_reasons(watch: Watch) -> list[dict[str, str]]:
+    """Frames that failed on their way, and events that the disk does not take."""
+    found = []
+    for name, runner in watch.runners.items():
+        if runner.failure:
+            message = f"pipeline {name} failed on a frame lately: {runner.failure}"
+            found.append(_reason("pipeline_failing", message, "look at the log of the agent"))
+        if runner.recorder.waiting:
+            message = f"{runner.recorder.waiting} events of {name} wait for the disk"
+            found.append(_reason("disk_refuses", message, "make room on the disk: df -h"))
+    return found
 
 
 def _uplink_reasons(uplink: UplinkFacts | None, queue: Depth) -> list[dict[str, str]]:

@@ -40,10 +40,11 @@ class Surroundings:
 
     @property
     def clock_word(self) -> str:
-        """How far a time written now can be believed, in the envelope's word."""
-        if not self._calendar.synced:
-            return "unsynced"
-        return "corrected" if self._was_unsynced else "synced"
+        """How far a time written now can be believed, in the envelope's word.
+
+        The offset is fixed at the start: a clock that was wrong then stays so until a restart.
+        """
+        return "unsynced" if self._was_unsynced else "synced"
 
     @property
     def calendar(self) -> Calendar:

@@ -6,16 +6,16 @@ is remembered by sha256 and engine version (`engines/isolate.py`). Read `models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.bundles.agreement import check_operators
-from edge_agent.bundles.anatomy import dissect, model_bytes
+from edge_agent.bundles.anatomy import Anatomy, dissect, model_bytes
 from edge_agent.bundles.bundle import Bundle
-from edge_agent.bundles.find import Kind, Place
-from edge_agent.bundles.guess import Wish
-from edge_agent.engines import Plan, version
+from edge_agent.bundles.find import Place
+from edge_agent.bundles.guess import UnknownFamily, Wish
+from edge_agent.engines import EngineName, Plan, version
 from edge_agent.engines.isolate import Answer, Question, probe, trust, trusted
 from edge_agent.errors import NoRoom, Refused
 from edge_agent.pipeline.decode import decoder
@@ -28,22 +28,21 @@ _MEMORY = Path("/proc/meminfo")
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A model that ran in the child process. `refusals` are the sentences of other engines."""
+    """A model that ran in the child process. `refusals` are the sentences of engines before."""
 
     plan: Plan
     spec: ModelSpec
     answer: Answer
-    refusals: tuple[str, ...] = ()
+    refusals: Mapping[EngineName, str] = field(default_factory=dict)
 
 
 def open_offered(place: Place, wish: Wish, plans: Sequence[Plan]) -> Bundle:
     """The bundle at a place. Of a bare model that is of no family the runtimes are asked, too: what
-    they do not take either is refused in their words, which name the operator."""
+    they do not take either is refused in their words, which name the operator. Raises Refused."""
     try:
         return place.open(wish)
-    except Refused:
-        if place.kind is Kind.BARE:
-            _look(place.path, plans)
+    except UnknownFamily:
+        _look(place.path, plans)
         raise
 
 
@@ -51,18 +50,18 @@ def try_out(bundle: Bundle, plans: Sequence[Plan]) -> Passed:
     """Run a model on the first engine that takes it. Raises Refused, as the first engine says it,
     where none does, NoRoom."""
     check_memory(bundle)
-    if not bundle.bare:
-        anatomy = dissect(model_bytes(bundle.model), bundle.model.name)
-        check_operators(bundle.manifest, anatomy.operators)
-    refusals: list[Refused] = []
+    anatomy = dissect(model_bytes(bundle.model), bundle.model.name)
+    check_operators(bundle.manifest, anatomy.operators)
+    refusals: dict[EngineName, Refused] = {}
     for plan in plans:
         try:
-            spec, answer = _rehearse(bundle, plan)
+            spec, answer = _rehearse(bundle, anatomy, plan)
         except Refused as refusal:
-            refusals.append(refusal)
+            refusals[plan.engine] = refusal
         else:
-            return Passed(plan, spec, answer, tuple(refusal.message for refusal in refusals))
-    raise refusals[0]
+            said = {engine: refusal.message for engine, refusal in refusals.items()}
+            return Passed(plan, spec, answer, said)
+    raise next(iter(refusals.values()))
 
 
 def check_memory(bundle: Bundle) -> None:
@@ -105,11 +104,16 @@ def _look(model: Path, plans: Sequence[Plan]) -> Answer:
     raise refusals[0]
 
 
-def _rehearse(bundle: Bundle, plan: Plan) -> tuple[ModelSpec, Answer]:
-    answer = probe(bundle.model, plan, Question(seconds=SECONDS))
-    spec = bundle.spec(answer.inputs[0], answer.outputs)
+def _rehearse(bundle: Bundle, anatomy: Anatomy, plan: Plan) -> tuple[ModelSpec, Answer]:
+    """The whole way of one picture through the model. Raises Refused with the one reason."""
+    inputs, outputs = anatomy.inputs, anatomy.outputs
+    if len(inputs) != 1 or not all(output.shape for output in outputs):
+        # Which input is the picture, and how large SSD's outputs are, only a loaded model says.
+        seen = probe(bundle.model, plan, Question(seconds=SECONDS))
+        inputs, outputs = seen.inputs, seen.outputs
+    spec = bundle.spec(inputs[0], outputs)
     decoder(spec)  # refuses shapes that the family does not have, before anything runs on them
-    decoded = probe(bundle.model, plan, Question(spec, SECONDS))
-    if {answer.sha256, decoded.sha256} != {bundle.manifest.sha256}:
+    answer = probe(bundle.model, plan, Question(spec, SECONDS))
+    if answer.sha256 != bundle.manifest.sha256:
         raise Refused(f"{bundle.model.name} changed while it was being tried", "try again")
-    return spec, decoded
+    return bundle.spec(answer.inputs[0], answer.outputs), answer

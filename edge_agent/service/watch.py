@@ -6,8 +6,9 @@ closes every open event as `stopped`. Read `capture.py` and `worker.py` next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from edge_agent.config.schema import Config
@@ -15,6 +16,7 @@ from edge_agent.pipeline.rules import Ident
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.capture import Capture
 from edge_agent.service.input import source_of
+from edge_agent.service.ledger import Account
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.service.slot import NewestFrame
@@ -25,8 +27,8 @@ from edge_agent.service.worker import Worker
 from edge_agent.store.record import Store
 from edge_agent.types import Event
 
-#: Of the five seconds that a stop may take, what the sources and then the workers get.
-STOP_S = 1.5
+#: Of the five seconds that a stop may take, what the workers get; the sources get half of it.
+STOP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class House:
     surroundings: Surroundings
     committed: Callable[[], None]
     hopeless: Callable[[str], None]
+    accounts: dict[str, Account] = field(default_factory=dict)  # by pipeline
+    numbers: dict[str, Iterator[int]] = field(default_factory=dict)  # of frames, by source
 
 
 class Watch:
@@ -48,14 +52,15 @@ class Watch:
         self.config = config
         self._house = house
         self.runners = {name: self._runner(name, beside) for name in config.pipelines}
-        now = house.surroundings.now()
-        self.windows = {name: Windows(name, now) for name in self.runners}
+        self.windows: dict[str, Windows] = {}
         self.slots = {name: NewestFrame(runner.account) for name, runner in self.runners.items()}
         self.captures = {name: self._capture(name) for name in config.sources}
         self._sources = Group("sources", house.hopeless)
         self._workers = Group("pipelines", house.hopeless)
 
     def start(self) -> None:
+        now = self._house.surroundings.now()
+        self.windows = {name: Windows(name, now) for name in self.runners}
         for name, runner in self.runners.items():
             worker = Worker(runner, self.slots[name], self._house.surroundings, self.windows[name])
             self._workers.start(f"pipeline {name}", worker.run)
@@ -64,7 +69,7 @@ class Watch:
 
     def stop(self) -> tuple[str, ...]:
         """Sources, workers, events; the names of threads that would not end."""
-        stuck = self._sources.stop(STOP_S) + self._workers.stop(STOP_S)
+        stuck = self._sources.stop(STOP_S / 2) + self._workers.stop(STOP_S)
         now = self._house.surroundings.now()
         for runner in self.runners.values():
             if f"pipeline {runner.name}" not in stuck:
@@ -88,8 +93,9 @@ class Watch:
             clock=lambda: house.surroundings.clock_word,
             committed=house.committed,
             evidence=house.state,
+            patient=True,
         )
-        return Runner(assembled, Recorder(desk))
+        return Runner(assembled, Recorder(desk), house.accounts.setdefault(name, Account()))
 
     def _capture(self, source: str) -> Capture:
         slots = tuple(
@@ -98,5 +104,8 @@ class Watch:
             if runner.assembled.spec.source == source
         )
         return Capture(
-            source_of(source, self.config.sources[source]), slots, self._house.surroundings.now
+            source_of(source, self.config.sources[source]),
+            slots,
+            self._house.surroundings.now,
+            self._house.numbers.setdefault(source, count()),
         )

@@ -28,15 +28,16 @@ class Worker:
         self._windows = windows
 
     def run(self, stop: threading.Event) -> None:
-        runner, pipeline = self._runner, self._runner.assembled.pipeline
+        runner = self._runner
         while not stop.is_set():
             frame = self._slot.take(WAIT_S)
             if frame is None:
+                if self._slot.has_ended():
+                    runner.close(self._surroundings.now(), "ended")
                 continue
             away = self._slot.away()
             if away:
-                pipeline.away(away)
-                pipeline.restart()
+                runner.away(away)
             outcome = runner.work(frame, self._surroundings.around(runner.name, frame))
             self._windows.add(outcome, self._surroundings.now() - frame.time)
         self._slot.drain()

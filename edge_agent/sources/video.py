@@ -44,6 +44,8 @@ class Video:
         self._last = spec.origin
         self._ended = False
         self._held: Any = None  # the good frame behind a damaged stretch
+        self._passed_over = 0  # frames of this round that could not be decoded
+        self._told = False  # that this round was truncated
 
     def open(self) -> SourceInfo:
         """Raises UsageError when the file is not there. A file that is no video opens too: it then
@@ -79,7 +81,10 @@ class Video:
             good, image = self._capture.read()
             if good:
                 # A damaged stretch was passed: count it, and hand the good frame out next.
-                return self._frame(image) if attempt == 0 else self._after_damage(image)
+                if attempt == 0:
+                    return self._frame(image)
+                self._passed_over += attempt - 1
+                return self._after_damage(image)
             if self._at_end():
                 break
         return self._end_of_round()
@@ -121,14 +126,17 @@ class Video:
         return stated is None or self._index - self._round_start >= stated
 
     def _end_of_round(self) -> Frame | Broken | None:
+        """The file has no more: it may be shorter than stated, and a loop begins again."""
         read, stated = self._index - self._round_start, self._info.frames or 0
-        if read < stated * (1 - COUNT_TOLERANCE) - 1:
-            self._ended = True
+        missing = stated - read - self._passed_over
+        self._ended = not self._spec.loop or read == 0
+        if missing > stated * COUNT_TOLERANCE + 1 and not self._told:
+            self._told = True
             return self._broken(f"truncated: it ended after {read} of {stated} frames")
-        if not self._spec.loop or read == 0:
-            self._ended = True
+        if self._ended:
             return None
         self._round_start = self._index
         self._round_origin = self._last + 1 / (self._info.fps or 25.0)
+        self._passed_over, self._told = 0, False
         self.open()
         return self.read()

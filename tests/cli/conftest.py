@@ -89,7 +89,7 @@ class Answer:
 def ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Answer]:
-    """`ask("events", "list")`: as `edge`, but without the cost of a process. The zone is Tokyo's."""
+    """`ask("events", "list")`: as `edge` without the cost of a process, in Tokyo's zone."""
     monkeypatch.setenv("EDGE_AGENT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TZ", "Asia/Tokyo")

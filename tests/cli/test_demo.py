@@ -63,7 +63,7 @@ def test_it_can_be_run_again_and_touches_nobody_elses_files(edge: Run, tmp_path:
     (out / "state" / "precious").write_text("keep me")
     refused = edge("demo", "--seconds", "5", "--out", out)
     assert refused.returncode == 1
-    assert "no demo made it" in refused.stderr
+    assert "holds files that no demo made" in refused.stderr
     assert (out / "state" / "precious").read_text() == "keep me"
     for _ in range(2):
         assert edge("demo", "--seconds", "5", "--out", tmp_path / "again").returncode == 0

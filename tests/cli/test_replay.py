@@ -95,9 +95,23 @@ def test_against_an_earlier_run(edge: Run, config: Path, tmp_path: Path) -> None
     before.write_text("".join(lines[1:]), "utf-8")
     other = edge("replay", SCENE, "-c", config, "--against", before)
     assert other.returncode == 1
-    assert [line for line in other.stdout.splitlines() if line.startswith("+{")] == [
-        f"+{lines[0].rstrip()}"
-    ]
+    new = [json.loads(line[1:]) for line in other.stdout.splitlines() if line.startswith("+{")]
+    wanted = json.loads(lines[0])
+    del wanted["config_sha256"]
+    assert new == [wanted]
+
+
+def test_against_shows_what_a_changed_configuration_would_change(
+    edge: Run, config: Path, tmp_path: Path
+) -> None:
+    before = tmp_path / "before.jsonl"
+    before.write_text(edge("replay", SCENE, "-c", config).stdout, "utf-8")
+    text = config.read_text("utf-8")
+    config.write_text(text.replace("name: any, confirm: [1, 1]", "name: any, dwell_s: 3"), "utf-8")
+    changed = edge("replay", SCENE, "-c", config, "--against", before)
+    assert changed.returncode == 1
+    touched = {json.loads(line[1:])["rule"] for line in changed.stdout.splitlines()[2:]}
+    assert touched == {"any"}  # the other rule's events are the same, whatever the hash
 
 
 def test_a_tolerance_lets_events_move_a_little(edge: Run, config: Path, tmp_path: Path) -> None:

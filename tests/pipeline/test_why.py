@@ -1,15 +1,18 @@
 """Decisions in words: numbers with units, in 80 columns, for every stage."""
 
+from dataclasses import replace
 from datetime import UTC
 from unicodedata import east_asian_width
 
+import numpy as np
 import pytest
 
+from edge_agent.pipeline.gate import Gate, GateSpec, Look
 from edge_agent.pipeline.rules import Rules, RuleSpec, RulesSpec, Sight
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.pipeline.why import clip, explain, explain_miss
 from edge_agent.pipeline.zones import Line, Zone
-from edge_agent.types import Decision, Detection, NearMiss, Track
+from edge_agent.types import Decision, Detection, NearMiss, OperatingPoint, Track
 
 
 def width(text):
@@ -133,10 +136,144 @@ def width(text):
             "motion gate: changed 0.0001234, keepalive no, since_s none",
         ),
         ("gate", "infer", {}, "infer  gate"),
+        (
+            "infer",
+            "found",
+            {"detections": 1, "best_score": 0.87654},
+            "found  model: 1 detection, best score 0.8765",
+        ),
+        ("infer", "found", {"detections": 0, "best_score": 0.0}, "found  model: 0 detections"),
+        ("weather", "pass", {"rain": True}, "pass   weather: rain yes"),
+        ("dwell", "stop", {"seconds": 1.5}, "stop   dwell: seconds 1.5"),  # of another version
     ],
 )
 def test_a_stage_is_one_line_with_its_numbers(stage, verdict, numbers, line):
     assert explain([Decision(stage, verdict, numbers)])[0] == line
+
+
+MOVED = {"since_inferred_s": 0.2, "change": "local", "area": 0.1671, "threshold": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "numbers", "told"),
+    [
+        ("pass", {"reason": "motion", **MOVED}, "motion, area 0.1671 changed, needs 0.001"),
+        (
+            "pass",
+            {"reason": "motion", **MOVED, "change": "global", "gain": 0.921},
+            "motion, area 0.1671 changed, needs 0.001; light gain 0.921",
+        ),
+        ("pass", {"reason": "motion", **MOVED, "change": "scene"}, "motion, another picture than "),
+        (
+            "pass",
+            {"reason": "settle", **MOVED, "area": 0.0},
+            "settling what was found, area 0 changed, needs 0.001",
+        ),
+        ("pass", {"reason": "keepalive", "since_inferred_s": None}, "the first frame"),
+        (
+            "pass",
+            {"reason": "keepalive", "since_inferred_s": 30.25, "keepalive_s": 30.0},
+            "keepalive, 30.25 s since the last inferred, needs 30.0 s",
+        ),
+        (
+            "pass",
+            {"reason": "every", "since_inferred_s": 0.1},
+            "every frame (motion: false), 0.1 s since the last inferred",
+        ),
+        ("skip", {"reason": "paused"}, "paused (edge-agent resume)"),
+        (
+            "skip",
+            {"reason": "schedule", "local": "tue 03:00", "window": "mon 10:00-11:00"},
+            "outside the schedule mon 10:00-11:00, local time tue 03:00",
+        ),
+        (
+            "skip",
+            {"reason": "stale", "age_s": 3.14, "max_age_s": 2.0},
+            "stale, the frame was 3.1 s old when its turn came, allowed 2.0 s",
+        ),
+        (
+            "skip",
+            {"reason": "rate", "max_fps": 5.0, "since_inferred_s": 0.05},
+            "sooner than max_fps 5, 0.05 s since the last inferred",
+        ),
+        (
+            "skip",
+            {
+                "reason": "thermal",
+                "max_fps": 1.0,
+                "since_inferred_s": 0.5,
+                "level": 2,
+                "heat": "80 C",
+            },
+            "heat level 2 (80 C), 0.5 s since the last inferred, max_fps 1",
+        ),
+        (
+            "skip",
+            {"reason": "motion", **MOVED, "area": 0.0002},
+            "no motion, area 0.0002 changed, needs 0.001",
+        ),
+        (
+            "skip",
+            {"reason": "stationary", **MOVED},
+            "in standing objects only, area 0.1671 changed, needs 0.001",
+        ),
+    ],
+)
+def test_the_gate_says_in_words_why_a_frame_passed_or_not(verdict, numbers, told):
+    (line,) = explain([Decision("gate", verdict, numbers)])
+    assert line.startswith(f"{verdict:<6} gate: {told}")
+    assert width(line) <= 80
+
+
+def test_every_verdict_of_the_gate_has_its_words():
+    """What a gate really says is told by a phrase, not by the names of its numbers."""
+    rng = np.random.default_rng(1)
+    still = rng.integers(60, 90, (90, 160, 3), dtype=np.uint8)
+    moved = still.copy()
+    moved[20:70, 40:90] = 250
+    person = Track(1, "person", (0.2, 0.2, 0.6, 0.8), 0.9, 0, 0, 9, stationary=True)
+    closed = Schedule.parse("mon 10:00-11:00")
+    open_ = Look(0.0, still, (), OperatingPoint(), Calendar(UTC))
+    stories = {
+        "every": (GateSpec(motion=None), [open_]),
+        "keepalive": (GateSpec(), [open_]),
+        "rate": (GateSpec(), [open_, replace(open_, time=0.01)]),
+        "motion": (GateSpec(), [open_, replace(open_, time=1.0, image=moved)]),
+        "no motion": (GateSpec(), [open_, replace(open_, time=1.0)]),
+        "settle": (
+            GateSpec(),
+            [open_, replace(open_, time=1.0, tracks=(replace(person, hits=1, stationary=False),))],
+        ),
+        "stationary": (
+            GateSpec(),
+            [open_, replace(open_, time=1.0, image=moved, tracks=(person,))],
+        ),
+        "thermal": (
+            GateSpec(),
+            [
+                replace(open_, point=OperatingPoint(2, 0.5, None, "80 C")),
+                replace(open_, time=1.0, point=OperatingPoint(2, 0.5, None, "80 C")),
+            ],
+        ),
+        "paused": (GateSpec(), [replace(open_, paused=True)]),
+        "stale": (GateSpec(), [replace(open_, age_s=3.0, max_age_s=2.0)]),
+        "schedule": (GateSpec(schedule=closed), [open_]),
+    }
+    for name, (spec, looks) in stories.items():
+        gate = Gate(spec)
+        decision = [gate.decide(look) for look in looks][-1].decision
+        assert decision.numbers["reason"] == name.removeprefix("no "), name
+        (line,) = explain([decision])
+        assert "gate: reason" not in line, name
+        assert width(line) <= 80, name
+
+
+def test_a_long_name_never_hides_the_numbers_after_it():
+    long = "侵入検知エリア" * 6
+    zone = {"zone": long, "x": 0.42, "y": 0.88, "distance": 0.0312}
+    assert explain([Decision("zone", "stop", zone)])[0].endswith("0.0312 of the frame away")
+    count = {"count": 3, "need": 5, "label": long, "zone": long}
+    assert "needs 5" in explain([Decision("count", "stop", count)])[0]
 
 
 def test_a_path_that_stopped_ends_with_where():

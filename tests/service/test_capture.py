@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 from time import monotonic
 
 import numpy as np
@@ -50,7 +51,7 @@ class Flaky:
 def test_a_lost_source_is_closed_and_opened_again() -> None:
     source, account = Flaky(), Account()
     slot = NewestFrame(account)
-    capture = Capture(source, (slot,), monotonic)
+    capture = Capture(source, (slot,), monotonic, count(5))
     thread = threading.Thread(target=capture.run, args=(threading.Event(),), daemon=True)
     thread.start()
     assert source.back.wait(PATIENCE_S)
@@ -61,6 +62,9 @@ def test_a_lost_source_is_closed_and_opened_again() -> None:
     assert capture.facts.losses == 2
     assert account.ledger().captured == 3
     assert slot.away() > 0.0
+    newest = slot.take(0.0)
+    assert newest is not None
+    assert newest.index == 7  # numbers go on over a loss: event ids are made of them
 
 
 class Recorded:
@@ -81,7 +85,7 @@ class Recorded:
 
 def test_a_recorded_source_is_played_at_its_own_pace_and_stops_at_once() -> None:
     account, stop = Account(), threading.Event()
-    capture = Capture(Recorded(), (NewestFrame(account),), monotonic)
+    capture = Capture(Recorded(), (NewestFrame(account),), monotonic, count())
     thread = threading.Thread(target=capture.run, args=(stop,), daemon=True)
     thread.start()
     stop.wait(0.5)

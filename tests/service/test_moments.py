@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -54,8 +54,20 @@ def test_with_an_offset_it_is_shown_in_that_one(text: str, seen: str, name: str)
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "25:00", "08:61", "24", "-5h", "99999999999d", "9" * 400 + "d", "2026-13-01"]
-    + ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "08:15 Z"],
+    [
+        "",
+        "yesterday",
+        "25:00",
+        "08:61",
+        "08:15 Z",
+        "24",
+        "-5h",
+        "2026-13-01",
+        "99999999999d",
+        "9" * 400 + "d",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-12:00",
+    ],
 )
 def test_anything_else_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(UsageError, match="is no moment") as refused:
@@ -65,17 +77,15 @@ def test_anything_else_is_refused_in_one_sentence(text: str) -> None:
 
 @given(st.floats(-6e10, 2e11), ZONES, st.sampled_from(["seconds", "milliseconds"]))
 @settings(max_examples=200)
-def test_what_is_printed_means_the_same_when_it_is_typed(time: float, zone: Zone, unit: str) -> None:
-    text = local(time, zone, unit)
-    back = moment(text, 0.0, zone).time
-    # An hour that a change of daylight saving repeats is typed for its first pass.
-    assert local(back, zone, unit) == text
-    assert (time - back) % 1800 == pytest.approx(0.0, abs=1.001) or abs(time - back) < 1.001
+def test_what_is_printed_means_the_same_when_typed(seconds: float, zone: Zone, unit: str) -> None:
+    text = local(seconds, zone, unit)
+    # (Of an hour that a change of daylight saving repeats, its first pass is meant.)
+    assert local(moment(text, 0.0, zone).time, zone, unit) == text
 
 
 @given(st.times(), st.floats(0, 4e9), ZONES)
 @settings(max_examples=200)
-def test_a_time_of_day_is_the_latest_one_that_has_been(at, now: float, zone: Zone) -> None:  # type: ignore[no-untyped-def]
+def test_a_time_of_day_is_the_latest_one_that_has_been(at: time, now: float, zone: Zone) -> None:
     found = moment(at.strftime("%H:%M:%S"), now, zone).time
     assert found <= now
     assert now - found <= 25 * 3600 + 1

@@ -64,3 +64,13 @@ def test_time_without_a_source_is_handed_over_once() -> None:
     slot.was_away(3.0)
     assert slot.away() == 5.0
     assert slot.away() == 0.0
+
+
+def test_the_end_of_a_source_is_told_once_after_its_last_frame() -> None:
+    slot = NewestFrame(Account())
+    slot.offer(frame(0))
+    slot.end()
+    assert not slot.has_ended()
+    assert slot.take(0.0) is not None
+    assert slot.has_ended()
+    assert not slot.has_ended()

@@ -117,16 +117,16 @@ def test_nothing_teleports_and_never_more_than_six_are_there(seed: int) -> None:
 @settings(max_examples=10, deadline=None)
 @given(seed=SEEDS)
 def test_objects_come_and_go_only_over_the_edges_of_the_frame(seed: int) -> None:
-    """Or behind another object: then they were there, hidden, all along."""
+    """Or behind another object, which two that meet may do within one frame's time."""
     seen: dict[int, Truth] = {}
     scene = Scene("yard", SceneSpec(seed=seed))
     for index in range(650):
         for truth in scene.truth(index):
             if truth.id not in seen:
-                assert truth.box[0] == 0.0 or truth.box[2] == 1.0 or truth.visible < 0.5
+                assert truth.box[0] == 0.0 or truth.box[2] == 1.0 or truth.visible < 0.8
             seen[truth.id] = truth
     gone = [truth for id_, truth in seen.items() if id_ not in {t.id for t in scene.truth(649)}]
-    assert all(t.box[0] == 0.0 or t.box[2] == 1.0 or t.visible < 0.5 for t in gone)
+    assert all(t.box[0] == 0.0 or t.box[2] == 1.0 or t.visible < 0.8 for t in gone)
 
 
 @settings(max_examples=10, deadline=None)
