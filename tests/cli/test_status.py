@@ -139,7 +139,8 @@ def test_pause_and_resume_and_what_is_seen_of_them(
 
 def _paused_window(ask: Ask, here: tuple[str, Path]) -> str:
     told: str = ask("why", "--pipeline", "庭", "--at", "2s", *here).out
-    return told if "not one frame was inferred" in told and "them: paused" in told else ""
+    # Whether an event was open then depends on the machine's speed; the window does not.
+    return told if "= 0 inferred" in told and "(paused" in told else ""
 
 
 def test_an_unknown_pipeline_is_exit_2(ask: Ask, agent: Path) -> None:
