@@ -34,10 +34,14 @@ check: $(DEVELOPED)
 
 acceptance: $(DEVELOPED)
 	@bash tests/system_packages.sh
-	$(BIN)/python -m pytest tests/acceptance -m acceptance
+	$(BIN)/python -m pytest tests -m acceptance -n 2
 
+# make bench VIDEO=yard.avi MODEL=yolov8n.tflite: the claims of docs/performance.md, one after the other
 bench: $(DEVELOPED)
-	$(BIN)/python -m benchmarks
+	@for name in store_writes uplink scene_detector; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+	@test -n "$(VIDEO)" -a -n "$(MODEL)" || echo "say VIDEO=... MODEL=... for those that need a recording"
+	@test -z "$(VIDEO)" -o -z "$(MODEL)" || for name in replay stages motion; do \
+	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py "$(VIDEO)" "$(MODEL)"; done
 
 # The tests that need neither a broker nor long runs, on another Python: make fast-tests PYTHON=python3.13 VENV=.venv313
 fast-tests: $(DEVELOPED)

@@ -67,7 +67,7 @@ def config_path(given: Path | None) -> Path:
 def existing_config(given: Path | None) -> Path:
     """The configuration's file. Raises UsageError when it is not there."""
     path = config_path(given)
-    if not path.exists():
+    if not _may_be_there(path):
         raise UsageError(
             f"there is no configuration {path}",
             "say which: -c FILE (an example: configs/minimal.yaml)",

@@ -105,8 +105,8 @@ class Movement:
 def thumbnail(image: Image) -> Gray:
     """A grey picture (h, w), at most 288 wide, of every n-th pixel of `image` (height, width, 3).
 
-    Grey is the green of BGR, which carries most of the brightness: this costs a third of OpenCV's
-    nearest neighbour and gray, and a thirtieth of averaging all pixels (benchmarks/motion.py). The
+    Grey is the green of BGR, which carries most of the brightness: this costs half of OpenCV's
+    nearest neighbour and gray, and a twentieth of averaging all pixels (benchmarks/motion.py). The
     windows average afterwards. Sides are multiples of 4 pixels; what is left over at the right and
     lower edge, less than 4, is cut off.
     """

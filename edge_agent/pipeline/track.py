@@ -55,7 +55,7 @@ class TrackSpec:
     high: float = 0.5
     low: float = 0.1
     iou: float = 0.25
-    low_iou: float = 0.3
+    low_iou: float = 0.15
     label_iou: float = 0.6
     grow: float = 0.8
     grown_iou: float = 0.15

@@ -27,8 +27,8 @@ from edge_agent.service.worker import Worker
 from edge_agent.store.record import Store
 from edge_agent.types import Event
 
-#: Of the five seconds that a stop may take, what the workers get; the sources get half of it.
-STOP_S = 1.0
+#: Seconds after which a worker counts as hanging, half of it for a source; a stop rarely takes one.
+STOP_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)

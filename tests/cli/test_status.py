@@ -25,7 +25,7 @@ CONFIG = """\
 device: {{id: status-test, timezone: Asia/Tokyo}}
 sources:
   庭カメラ: {{kind: scene, uri: "built-in:?seed=11&fps=20"}}
-  録画: {{kind: video, uri: no-such-recording.mp4}}
+  録画: {{kind: video, uri: recording.mp4}}
 pipelines:
   庭:
     source: 庭カメラ
@@ -58,8 +58,9 @@ def until(true: Callable[[], Any], what: str) -> Any:
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory, shared_mosquitto: Any) -> Iterator[Path]:
-    """A running agent with a source that is lost; its state directory, beside it `config.yaml`."""
+    """A running agent, one of its two sources at its end; its state directory in the site's."""
     site = tmp_path_factory.mktemp("site")
+    (site / "recording.mp4").write_text("no video: one broken item, and the end")
     (site / "config.yaml").write_text(CONFIG.format(port=shared_mosquitto.port), "utf-8")
     state = site / "state"
     with (site / "log").open("wb") as log:
@@ -97,14 +98,14 @@ def codes(status: dict[str, Any]) -> list[str]:
 def test_a_running_agent_says_in_words_how_it_is(
     ask: Ask, agent: Path, status: Callable[[], dict[str, Any]]
 ) -> None:
-    until(lambda: codes(status()) == ["source_lost"], "the video is lost, the broker is there")
+    until(lambda: codes(status()) == ["source_ended"], "the video ends, the broker is there")
     until(lambda: status()["pipelines"]["庭"]["ledger"]["inferred"] > 5, "frames are inferred")
     told = ask("status", "--state", agent)
     lines = told.out.splitlines()
     assert (told.code, told.err) == (0, "")
     assert told.widest <= 80
     assert lines[0] == "It works, but:"
-    assert lines[1].startswith("  - source 録画 is lost for ")
+    assert lines[1].startswith("  - source 録画 came to its end ")
     assert any(line.startswith("    next: ") for line in lines)
     assert "pipeline 庭" in lines
     assert any("broker    127.0.0.1:" in line and "connected" in line for line in lines)
@@ -187,8 +188,9 @@ def test_watch_goes_on_until_ctrl_c(agent: Path, words: tuple[str, ...]) -> None
     assert child.stdout is not None
     seen = 0
     while seen < 2:
-        line = child.stdout.readline()
+        line = child.stdout.readline()  # two rounds are two seconds
         assert line, "it ended by itself"
+        assert not line.startswith("Nobody"), "the agent ended"
         seen += line.startswith(("It works", "All is", '{"schema": "status/1"'))
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=30)

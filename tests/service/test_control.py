@@ -34,8 +34,9 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     thread = threading.Thread(target=server.run, args=(stop,), daemon=True)
     thread.start()
     for _ in range(200):
-        if (folder / NAME).exists():
-            break
+        with socket.socket(socket.AF_UNIX) as probe, reachable(folder / NAME) as address:
+            if probe.connect_ex(address) == 0:  # the file is there a moment before it listens
+                break
         stop.wait(0.05)
     yield folder
     stop.set()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -26,7 +27,7 @@ from edge_agent.store.rows import Batch, Draft, FramesRow
 from edge_agent.types import Skip
 from edge_agent.uplink.client import Broker
 from edge_agent.uplink.outbox import Identity
-from edge_agent.uplink.publisher import Publisher
+from edge_agent.uplink.publisher import Publisher, UplinkFacts
 
 CONFIG = """\
 sources: {庭: {kind: scene}, door: {kind: scene, uri: "built-in:?seed=3"}}
@@ -142,6 +143,16 @@ def test_a_broker_that_is_away_and_a_long_queue_are_told(
     assert codes(status) == ["broker_away", "backlog"]
     assert status["broker"]["broker"] == "broker.local:1883"
     assert status["queue"] == {"depth": LONG_QUEUE + 1, "oldest_seq": 1}
+
+
+def test_messages_that_the_broker_refuses_are_told(
+    watch: Watch, store: Store, surroundings: Surroundings
+) -> None:
+    facts = UplinkFacts("broker.local:1883", True, 1.5, "5", 1, set_aside=2)
+    publisher: Any = SimpleNamespace(facts=lambda: facts)
+    status = valid(live_status(watch, store, surroundings, publisher))
+    assert "refused" in codes(status)
+    assert status["broker"]["since"] == "1970-01-01T00:00:01.500Z"
 
 
 def test_a_database_tells_what_its_last_write_left(tmp_path: Path) -> None:
