@@ -44,7 +44,7 @@ def command(seconds: int, out: Path, seed: int) -> None:
 
 
 def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
-    from edge_agent.cli.render import counts, ledger_line
+    from edge_agent.cli.render import account, counts, wrapped
     from edge_agent.types import Ledger
 
     report, program = shown.report, _program()
@@ -53,7 +53,7 @@ def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
         f"Watched {seconds} s of a loading yard by day and by night in {report['wall_s']:.1f} s.",
         "",
         f"Seen     {counts(shown.objects)}",
-        *_wrapped("Frames   ", ledger_line(ledger)),
+        *wrapped("Frames   ", account(ledger)),
         f"Events   {counts(shown.events)}",
         *(f"         {line}" for line in shown.lines),
         f"Model    {report['model']} on {report['engine']}, {_invoke(report)}",
@@ -81,9 +81,3 @@ def _program() -> str:
 def _invoke(report: dict[str, Any]) -> str:
     timing = report["latency_ms"]["invoke"]
     return "never invoked" if timing is None else f"{timing['p50']:.2f} ms an inference"
-
-
-def _wrapped(head: str, text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, 80, initial_indent=head, subsequent_indent=" " * len(head))

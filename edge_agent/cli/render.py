@@ -106,13 +106,8 @@ def _pieces(words: Iterable[str], room: int) -> Iterable[str]:
             yield piece
 
 
-def ledger_line(ledger: Ledger) -> str:
-    """The whole account in one line that adds up."""
-    return account(ledger).replace(GLUE, " ")
-
-
 def account(ledger: Ledger) -> str:
-    """`ledger_line` for `wrapped`: a number stays with its word."""
+    """The whole account in one line that adds up, for `wrapped`: a number stays with its word."""
     skipped = sum(ledger.skipped.values())
     counted = [f"{reason} {count}" for reason, count in ledger.skipped.items() if count]
     reasons = f"{GLUE}({', '.join(each.replace(' ', GLUE) for each in counted)})" if counted else ""

@@ -68,9 +68,9 @@ def part(meaning: str, made: type[BaseModel]) -> Any:
 
 class Device(Part):
     id: DeviceId = key("Names the device in MQTT topics and messages.", "${hostname}")
-    site: Text | None = key("Where it stands; goes into every message.", None)
+    site: Text | None = key("Where it stands; told in the retained `status`.", None)
     timezone: TimeZone | None = key("For schedules. null: the host's own.", None)
-    tags: dict[Name, Text] = key("Words of your own to tell devices apart.", {})
+    tags: dict[Name, Text] = key("Words of your own to tell devices apart; in `status` too.", {})
 
 
 # --- sources -------------------------------------------------------------------------------------

@@ -72,9 +72,6 @@ class Schedule:
             raise ValueError(f"the schedule {text!r} has an empty window")
         return cls(text, tuple(_window(part) for part in parts))
 
-    def is_open(self, time: float, calendar: Calendar) -> bool:
-        return not calendar.synced or self._window(calendar.local(time)) is not None
-
     def state(self, time: float, calendar: Calendar) -> Decision:
         """`open` or `closed`, with the local time, the window that decided and the clock."""
         local = calendar.local(time)

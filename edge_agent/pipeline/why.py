@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from unicodedata import combining, east_asian_width
 
-from edge_agent.types import Decision, NearMiss, Number, Numbers
+from edge_agent.types import Decision, Number, Numbers
 
 COLUMNS = 80
 #: Columns that one name may take within a line.
@@ -24,17 +24,6 @@ def explain(decisions: Sequence[Decision]) -> tuple[str, ...]:
     if decisions and decisions[-1].verdict == "stop":
         lines.append(clip(f"nothing was raised: it stopped at {decisions[-1].stage}"))
     return tuple(lines)
-
-
-def explain_miss(miss: NearMiss) -> tuple[str, ...]:
-    """Why a rule raised nothing: who came nearest, and how far."""
-    stopped = miss.decisions[-1].stage
-    if miss.track is not None:
-        told = f"the nearest, track {miss.track} ({miss.label}), stopped at {stopped}"
-    else:
-        told = f"it stopped at {stopped}"
-    head = f"nothing raised by {miss.rule}: {told}"
-    return (clip(head), *(_line(decision) for decision in miss.decisions))
 
 
 def clip(text: str, columns: int = COLUMNS) -> str:

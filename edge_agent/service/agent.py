@@ -170,7 +170,10 @@ class Agent:
             return None
         board, identity = read_board(), self._store.identity
         device = resolve_id(self._config.device.id, board.hostname, board.serial or "")
-        sender = Identity(device, identity.store, identity.boot, __version__)
+        about = self._config.device
+        sender = Identity(
+            device, identity.store, identity.boot, __version__, about.site, about.tags
+        )
         return Publisher(broker_of(self._config.mqtt, device), sender, self._store.outbox, clock)
 
     # --- what the control socket asks for --------------------------------------------------------

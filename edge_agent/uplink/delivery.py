@@ -66,8 +66,9 @@ class Outgoing:
 
     def status(self, word: str, session: int) -> Message:
         """`online`, or `offline` (also the last will, hence no seq)."""
-        boot, version = self.identity.boot, self.identity.version
-        body = {"status": word, "boot": boot, "session": session, "version": version}
+        who = self.identity
+        body: dict[str, Any] = {"status": word, "boot": who.boot, "session": session}
+        body |= {"version": who.version, "site": who.site, "tags": dict(who.tags)}
         return self.unsequenced("status", body)
 
 

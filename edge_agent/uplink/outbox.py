@@ -7,7 +7,7 @@ than never. Read `delivery.py` next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,6 +58,8 @@ class Identity:
     store: str
     boot: int
     version: str
+    site: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def base(self) -> str:

@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 pytestmark = pytest.mark.slow
 
 CONFIG = """\
-device: {{id: {device}}}
+device: {{id: {device}, site: osaka-1, tags: {{floor: 2}}}}
 sources:
   yard: {{kind: scene, uri: "built-in:?seed=11&fps=20"}}
 pipelines:
@@ -98,6 +98,8 @@ def test_alerts_summaries_and_status_arrive_and_a_stop_says_offline(
     assert code == 0
     assert took < 5
     eventually(lambda: receiver.on("status")[-1]["data"]["status"] == "offline", "offline")
+    told = receiver.on("status")[0]["data"]
+    assert (told["site"], told["tags"]) == ("osaka-1", {"floor": "2"})
     sequenced = [each["seq"] for topic in ("alert", "summary") for each in receiver.on(topic)]
     assert sorted(sequenced) == list(range(1, len(sequenced) + 1))
     phases = {each["id"]: each["data"]["phase"] for each in alerts(receiver)}

@@ -10,9 +10,9 @@ import pytest
 from edge_agent.pipeline.gate import Gate, GateSpec, Look
 from edge_agent.pipeline.rules import Rules, RuleSpec, RulesSpec, Sight
 from edge_agent.pipeline.schedule import Calendar, Schedule
-from edge_agent.pipeline.why import clip, explain, explain_miss
+from edge_agent.pipeline.why import clip, explain
 from edge_agent.pipeline.zones import Line, Zone
-from edge_agent.types import Decision, Detection, NearMiss, OperatingPoint, Track
+from edge_agent.types import Decision, Detection, OperatingPoint, Track
 
 
 def width(text):
@@ -286,16 +286,6 @@ def test_a_path_that_stopped_ends_with_where():
     assert explain([]) == ()
 
 
-def test_a_miss_names_the_rule_and_the_nearest():
-    decisions = (Decision("confirm", "stop", {"hits": 2, "need": 3, "of": 5}),)
-    track = NearMiss("entered", 1.0, 10, 12, "person", decisions)
-    head, line = explain_miss(track)
-    assert head == "nothing raised by entered: the nearest, track 12 (person), stopped at confirm"
-    assert line.startswith("stop   confirm 2 of 3")
-    nobody = NearMiss("r", 1.0, 10, None, None, decisions)
-    assert explain_miss(nobody)[0] == "nothing raised by r: it stopped at confirm"
-
-
 def test_wide_characters_take_two_columns():
     assert clip("人" * 40) == "人" * 40
     assert clip("人" * 41) == "人" * 39 + "…"
@@ -328,7 +318,7 @@ def test_everything_that_rules_decide_can_be_told_in_80_columns():
             lines += explain(event.decisions)
             stages |= {decision.stage for decision in event.decisions}
         for miss in changes.misses:
-            lines += explain_miss(miss)
+            lines += explain(miss.decisions)
     assert max(map(width, lines)) <= 80
     order = "label score area mask zone line confirm count dwell absence schedule cooldown"
     assert stages == {*order.split(), "max_per_hour"}

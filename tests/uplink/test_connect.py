@@ -315,7 +315,8 @@ def test_the_broker_says_offline_when_the_process_is_killed(
         lambda: len(receiver.on("status")) == 2 and receiver.on("status"), "the will arrived"
     )
     assert online["data"]["status"] == "online"
-    assert offline["data"] == {"status": "offline", "boot": 7, "session": 1, "version": "0.1"}
+    said = {"status": "offline", "boot": 7, "session": 1, "version": "0.1", "site": None}
+    assert offline["data"] == {**said, "tags": {}}
     assert offline["seq"] is None
     assert json.dumps(offline["session"]) == json.dumps(online["session"]) == "1"
 

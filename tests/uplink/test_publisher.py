@@ -258,7 +258,8 @@ def test_status_is_retained_and_says_who_is_online(
     (online,) = eventually(lambda: later.on("status"), "a retained status")
     assert later.was_retained("status")
     assert online["seq"] is None
-    assert online["data"] == {"status": "online", "boot": 7, "session": 1, "version": "0.1"}
+    said = {"status": "online", "boot": 7, "session": 1, "version": "0.1", "site": None}
+    assert online["data"] == {**said, "tags": {}}
 
 
 def test_of_a_retained_topic_only_the_latest_is_sent_and_again_at_every_connect(
