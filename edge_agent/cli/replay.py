@@ -62,7 +62,7 @@ def command(files: tuple[str, ...], **options: Any) -> int:
     and threads give the same bytes.
     """
     from edge_agent.config.load import load
-    from edge_agent.service.batch import merged_report, replay_all
+    from edge_agent.service.batch import merged, replay_all
     from edge_agent.service.compare import difference, read_events
 
     began = time.perf_counter()
@@ -85,7 +85,7 @@ def command(files: tuple[str, ...], **options: Any) -> int:
                 click.echo("".join(f"{line}\n" for line in result.events), nl=False)
             for item in result.broken:
                 click.echo(f"edge-agent: {item.name}, item {item.index}: {item.reason}", err=True)
-    _report(merged_report(results, time.perf_counter() - began), options["report"])
+    _report(merged(results, time.perf_counter() - began), options["report"])
     if before is not None:
         diff = difference(before, events, options["tolerance"])
         click.echo("".join(f"{line}\n" for line in diff), nl=False)

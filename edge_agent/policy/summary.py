@@ -57,18 +57,26 @@ class Window:
             self.latency.add(latency_s * 1000.0)
 
 
-def document(window: Window, until: float, ledger: Ledger) -> dict[str, Any]:
-    """The body of a `summary` message. `ledger`: the frames decided in this window."""
+def document(
+    window: Window, until: float, ledger: Ledger, unaccounted_s: float = 0.0
+) -> dict[str, Any]:
+    """The body of a `summary` message. `ledger`: the frames decided in this window.
+
+    `unaccounted_s`: seconds before this window whose account a power cut took.
+    """
+    frames = _ledger_document(ledger)
+    if unaccounted_s:
+        frames["unaccounted_s"] = round(unaccounted_s, 1)
     body: dict[str, Any] = {}
     for names, buckets in SIZES:
-        body = _document(window, (names, buckets), until, ledger)
+        body = _document(window, (names, buckets), until, frames)
         if len(to_bytes(body)) <= DATA_LIMIT:
             break
     return body
 
 
 def _document(
-    window: Window, size: tuple[int, int], until: float, ledger: Ledger
+    window: Window, size: tuple[int, int], until: float, frames: dict[str, Any]
 ) -> dict[str, Any]:
     names, buckets = size
     return {
@@ -80,7 +88,7 @@ def _document(
         "rules": _most_frequent(window.rules, names),
         "score": _narrowed(window.score, buckets),
         "latency": _narrowed(window.latency, buckets),
-        "ledger": _ledger_document(ledger),
+        "ledger": frames,
     }
 
 

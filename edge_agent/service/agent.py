@@ -28,7 +28,7 @@ from edge_agent.policy.documents import alert_document, dump
 from edge_agent.service.broker import broker_of
 from edge_agent.service.check import check
 from edge_agent.service.control import ControlServer
-from edge_agent.service.housekeeping import Housekeeping
+from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
@@ -73,7 +73,7 @@ class Agent:
             self._house = self._new_house()
             self._watch = Watch(self._config, self._path.absolute().parent, self._house)
             self._housekeeping = Housekeeping(
-                store, self._surroundings, lambda: self._watch, self._publisher
+                store, self._surroundings, lambda: self._watch, self._publisher, self._unaccounted()
             )
             self._start()
             try:
@@ -122,7 +122,7 @@ class Agent:
         steps: tuple[Callable[[], object], ...] = (
             lambda: stuck.extend(self._upkeep.stop(STOP_S)),
             lambda: stuck.extend(self._watch.stop()),
-            self._housekeeping.settle,
+            lambda: self._housekeeping.settle() and self._store.settled(),
             lambda: self._publisher and self._publisher.hand_over(HAND_OVER_S),
             lambda: stuck.extend(self._uplink.stop(STOP_S)),
         )
@@ -154,6 +154,18 @@ class Agent:
         if report.config is None:
             raise refusal(self._path, report.mistakes)
         return report.config
+
+    def _unaccounted(self) -> dict[str, float]:
+        """What the boot before this one did not write: it was killed, or lost power."""
+        declared = self._store.declare_unaccounted(
+            self._config.pipelines, self._surroundings.now(), self._config.store.flush_s + LOOK_S
+        )
+        if declared:
+            log.warning(
+                "the last run did not stop as asked, its account is incomplete unaccounted_s=%s",
+                ",".join(f"{name}:{seconds:.1f}" for name, seconds in declared.items()),
+            )
+        return declared
 
     def _new_house(self) -> House:
         publisher = self._publisher

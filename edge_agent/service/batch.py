@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.config.load import load
-from edge_agent.host.process import cpu_s, pss_mb
-from edge_agent.service.ledger import total
-from edge_agent.service.meter import STAGES
 from edge_agent.service.replay import Replayed, Wishes, replay
-from edge_agent.service.report import assembled, frames_document
-from edge_agent.types import Ledger
+from edge_agent.service.report import merged_report
 
 
 def replay_all(
@@ -62,31 +58,11 @@ def short_names(inputs: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def merged_report(parts: Sequence[Replayed], wall_s: float) -> dict[str, Any]:
-    """One report of many: sums; what differs between inputs is null."""
+def merged(parts: Sequence[Replayed], wall_s: float) -> dict[str, Any]:
+    """The one report of many inputs."""
     if len(parts) == 1:
         return parts[0].report
-    reports = [part.report["pipelines"] for part in parts]
-    pipelines = {name: _merged([report[name] for report in reports]) for name in reports[0]}
-    costs = {
-        "wall_s": round(wall_s, 3),
-        "cpu_s": round(cpu_s(), 3),
-        "rss_mb": round(max([pss_mb(), *(part.report["rss_mb"] for part in parts)]), 1),
-        "written_mb": round(sum(part.report["written_mb"] for part in parts), 3),
-    }
-    return assembled(pipelines, costs)
-
-
-def _merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    frames = total([Ledger(**part["frames"]) for part in parts])
-    return {
-        **parts[0],
-        "frames": frames_document(frames),
-        "events": {key: sum(part["events"][key] for part in parts) for key in ("opened", "closed")},
-        "latency_ms": dict.fromkeys(STAGES),
-        "invoke_fps": None,
-        "efficiency": None,
-    }
+    return merged_report([part.report for part in parts], [part.meters for part in parts], wall_s)
 
 
 def _one(uri: str, name: str, config: Path, wishes: Wishes) -> Replayed:

@@ -66,12 +66,13 @@ def hindsight(reader: Reader, pipeline: str, time: float, now: float) -> Hindsig
     misses = _closest((judged for judged in near if judged.kind == "miss"), time)
     skips = _closest((judged for judged in near if judged.kind == "skip"), time)
     windows = [row for row in reader.windows(time) if row.pipeline == pipeline]
-    window = next((row for row in windows if row.began <= time), None)
+    row = next((row for row in windows if row.began <= time), None)
+    window = None if row is None or row.unaccounted_s else row
     return Hindsight(
         pipeline=pipeline,
         time=time,
         window=window,
-        gap="" if window else _gap(reader, pipeline, time, now),
+        gap="" if window else _gap(reader, row, pipeline, (time, now)),
         events=_events(reader, pipeline, time),
         misses=tuple(sorted(misses, key=lambda miss: -len(miss.decisions))),
         skips=tuple(sorted(skips, key=lambda skip: skip.time)),
@@ -127,15 +128,19 @@ def _was_open(stored: StoredEvent, time: float) -> bool:
     return event.opened <= time and (event.closed is None or time <= event.closed)
 
 
-def _gap(reader: Reader, pipeline: str, time: float, now: float) -> str:
-    """Why the ledger has no row of that moment."""
+def _gap(reader: Reader, row: FramesRow | None, pipeline: str, moments: tuple[float, float]) -> str:
+    """Why the ledger has no account of a moment; `moments` are that one and now."""
+    time, now = moments
+    if row is not None:
+        lost = duration(row.unaccounted_s)
+        return f"the agent was killed or lost power: up to {lost} of the ledger were never written"
     if time > now:
         return "that moment is yet to come"
     last = reader.last_status().windows.get(pipeline)
     if last is not None and time >= last.ended:
         ago = duration(max(0.0, now - last.ended))
         return f"the ledger was last written {ago} ago: later the agent was off, or is yet to write"
-    return "the agent was off then, or lost power before the ledger was written"
+    return "the agent was off then"
 
 
 def _oldest(reader: Reader, pipeline: str) -> float | None:

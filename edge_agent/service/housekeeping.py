@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,10 @@ class Rhythm:
 
 
 class Housekeeping:
-    """`watch` gives the sources and pipelines that are at work now; a reload changes them."""
+    """`watch` gives the sources and pipelines that are at work now; a reload changes them.
+
+    `unaccounted`: what the store declared at the start, to be told in the next summaries.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Housekeeping:
         surroundings: Surroundings,
         watch: Callable[[], Watch],
         publisher: Publisher | None,
+        unaccounted: Mapping[str, float],
     ) -> None:
         self._store = store
         self._surroundings = surroundings
@@ -58,6 +62,7 @@ class Housekeeping:
         self._publisher = publisher
         self._flushed = self._summed = surroundings.now()
         self._before: dict[str, Ledger] = {}  # at the last summary, per pipeline
+        self._unaccounted = dict(unaccounted)  # not yet told in a summary, seconds per pipeline
         self._summaries: deque[Batch] = deque(maxlen=MOST_WAITING)  # not yet written
         self._lock = threading.Lock()  # a reload settles from the control thread
         self._refusal = ""
@@ -78,11 +83,15 @@ class Housekeeping:
                 self._write_all()
         self.tell()
 
-    def settle(self) -> None:
-        """Before the pipelines are replaced or end: nothing of their accounts may be left."""
+    def settle(self) -> bool:
+        """Before the pipelines are replaced or end: nothing of their accounts may be left.
+
+        False when the disk does not take them.
+        """
         with self._lock:
             self._summarize()
             self._write_all()
+            return not self._refusal
 
     def _write_all(self) -> None:
         """Summaries in order, then the ledger. What the disk refuses is offered again later."""
@@ -128,7 +137,8 @@ class Housekeeping:
         for place, (name, runner) in enumerate(watch.runners.items()):
             window = watch.windows[name].take(now)
             ledger = runner.account.ledger()
-            body = document(window, now, difference(ledger, self._before.get(name, Ledger())))
+            decided = difference(ledger, self._before.get(name, Ledger()))
+            body = document(window, now, decided, self._unaccounted.pop(name, 0.0))
             self._before[name] = ledger
             summaries.append(Summary(name, window.opened, now, dump(body)))
             drafts.append(self._draft(place, now, dump(body)))

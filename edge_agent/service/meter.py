@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 KEPT = 65_536
 #: The stages of the run report, in the order of a frame's way.
@@ -47,6 +47,18 @@ class Samples:
                 self._stride *= 2
         self._seen += 1
 
+    def merge(self, other: Samples) -> None:
+        """Take in another run's samples; both are thinned alike first, so that each frame weighs
+        the same."""
+        stride = max(self._stride, other._stride)
+        ours = self._values[:: stride // self._stride]
+        self._values = ours + other._values[:: stride // other._stride]
+        while len(self._values) >= KEPT:
+            self._values, stride = self._values[::2], stride * 2
+        self._stride = stride
+        self._seen += other._seen
+        self.worst = max(self.worst, other.worst)
+
     def percentile(self, share: float) -> float:
         """Nearest rank; 0.0 without samples."""
         if not self._values:
@@ -66,7 +78,7 @@ class Samples:
 
 
 class Meter:
-    """The stages of one pipeline. Only its worker writes."""
+    """The stages of one pipeline. Only its worker writes. It travels between processes."""
 
     def __init__(self) -> None:
         self._stages = {stage: Samples() for stage in STAGES}
@@ -81,6 +93,15 @@ class Meter:
 
     def add_one(self, stage: str, seconds: float) -> None:
         self._stages[stage].add(seconds * 1000)
+
+    @classmethod
+    def merged(cls, meters: Sequence[Meter]) -> Meter:
+        """What one meter would hold that had seen the frames of all of them."""
+        whole = cls()
+        for meter in meters:
+            for stage, samples in meter._stages.items():
+                whole._stages[stage].merge(samples)
+        return whole
 
     def p50(self, stage: str) -> float:
         return self._stages[stage].percentile(0.50)

@@ -28,6 +28,7 @@ from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.input import open_input
 from edge_agent.service.ledger import frames_row
 from edge_agent.service.lookahead import Lookahead
+from edge_agent.service.meter import Meter
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.report import begin, run_report
 from edge_agent.service.runner import Runner, stopwatch
@@ -59,6 +60,7 @@ class Replayed:
     broken: tuple[Broken, ...]
     report: dict[str, Any]
     seen: dict[str, int] = field(default_factory=dict)  # events per rule
+    meters: dict[str, Meter] = field(default_factory=dict)  # by pipeline: the report's samples
 
 
 def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
@@ -81,6 +83,7 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
         broken=tuple(play.broken),
         report=report,
         seen=play.seen,
+        meters={runner.name: runner.meter for runner in runners},
     )
 
 

@@ -5,13 +5,13 @@ Top level = sums; a field that is one word for several pipelines is null where t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.host.process import cpu_s, pss_mb, written_mb
 from edge_agent.service.ledger import total
-from edge_agent.service.meter import STAGES
+from edge_agent.service.meter import STAGES, Meter
 from edge_agent.service.runner import Runner
 from edge_agent.types import Ledger
 
@@ -38,6 +38,31 @@ def run_report(runners: Sequence[Runner], start: Cost, wall: float) -> dict[str,
         "cpu_s": round(cpu_s() - start.cpu, 3),
         "rss_mb": round(pss_mb(), 1),
         "written_mb": round(written_mb() - start.written, 3),
+    }
+    return assembled(pipelines, costs)
+
+
+def merged_report(
+    reports: Sequence[Mapping[str, Any]], meters: Sequence[Mapping[str, Meter]], wall: float
+) -> dict[str, Any]:
+    """One report of several runs of the same pipelines, `wall` seconds for all of them together.
+
+    Sums and merged latencies; what differs between the runs is null. CPU and memory are those of
+    this process and of the children that it has waited for.
+    """
+    pipelines = {
+        name: _merged(
+            [report["pipelines"][name] for report in reports],
+            Meter.merged([meter[name] for meter in meters]),
+            wall,
+        )
+        for name in reports[0]["pipelines"]
+    }
+    costs = {
+        "wall_s": round(wall, 3),
+        "cpu_s": round(cpu_s(), 3),
+        "rss_mb": round(max([pss_mb(), *(report["rss_mb"] for report in reports)]), 1),
+        "written_mb": round(sum(report["written_mb"] for report in reports), 3),
     }
     return assembled(pipelines, costs)
 
@@ -74,21 +99,35 @@ def frames_document(ledger: Ledger) -> dict[str, Any]:
 
 
 def _pipeline(runner: Runner, wall_s: float) -> dict[str, Any]:
-    ledger = runner.account.ledger()
-    invoke_ms = runner.meter.p50("invoke")
-    invoke_fps = 1000 / invoke_ms if invoke_ms else None
-    efficiency = None
-    if invoke_fps and wall_s and ledger.inferred == ledger.captured - ledger.failed:
-        efficiency = round(ledger.inferred / wall_s / invoke_fps, 3)
     return {
         "source": runner.assembled.spec.source,
         "model": runner.assembled.about.model,
         "engine": runner.assembled.about.engine,
         "threads": runner.assembled.engine.threads,
-        "frames": frames_document(ledger),
         "events": {"opened": runner.recorder.opened, "closed": runner.recorder.closed},
+        **_pace(runner.account.ledger(), runner.meter, wall_s),
+    }
+
+
+def _merged(parts: Sequence[dict[str, Any]], meter: Meter, wall_s: float) -> dict[str, Any]:
+    return {
+        **{key: _same(parts, key) for key in ("source", "model", "engine", "threads")},
+        "events": {key: sum(part["events"][key] for part in parts) for key in ("opened", "closed")},
+        **_pace(total([_ledger(part["frames"]) for part in parts]), meter, wall_s),
+    }
+
+
+def _pace(ledger: Ledger, meter: Meter, wall_s: float) -> dict[str, Any]:
+    """How much was done and how fast; `efficiency` is told where every frame was inferred."""
+    invoke_ms = meter.p50("invoke")
+    invoke_fps = 1000 / invoke_ms if invoke_ms else None
+    efficiency = None
+    if invoke_fps and wall_s and ledger.inferred == ledger.captured - ledger.failed:
+        efficiency = round(ledger.inferred / wall_s / invoke_fps, 3)
+    return {
+        "frames": frames_document(ledger),
         "fps": round(ledger.captured / wall_s, 1) if wall_s else 0.0,
-        "latency_ms": runner.meter.summary(),
+        "latency_ms": meter.summary(),
         "invoke_fps": None if invoke_fps is None else round(invoke_fps, 1),
         "efficiency": efficiency,
     }

@@ -18,12 +18,12 @@ from edge_agent.types import Ledger
 
 #: Every pipeline writes a row at every flush, so the living ones are among the newest rows.
 _NEWEST = 256
-_COLUMNS = "pipeline, began, ended, inferred, skipped, failed, pending"
+_COLUMNS = "pipeline, began, ended, inferred, skipped, failed, pending, unaccounted_s"
 
 
 def insert(connection: sqlite3.Connection, rows: Iterable[FramesRow], boot: int) -> None:
     connection.executemany(
-        f"INSERT INTO frames (boot, captured, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO frames (boot, captured, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 boot,
@@ -35,6 +35,7 @@ def insert(connection: sqlite3.Connection, rows: Iterable[FramesRow], boot: int)
                 dump(dict(row.skipped)),
                 row.failed,
                 row.pending,
+                row.unaccounted_s,
             )
             for row in rows
         ],
@@ -63,6 +64,16 @@ def last_windows(connection: sqlite3.Connection) -> dict[str, FramesRow]:
         (_NEWEST,),
     )
     return {row[0]: _window(row) for row in rows}
+
+
+def ends_of_boot(connection: sqlite3.Connection, boot: int) -> dict[str, float]:
+    """When the last window of each pipeline ended in that boot, which is one of the latest."""
+    rows = connection.execute(
+        "SELECT pipeline, max(ended) FROM (SELECT * FROM frames ORDER BY n DESC LIMIT ?)"
+        " WHERE boot = ? GROUP BY pipeline",
+        (_NEWEST, boot),
+    )
+    return dict(rows.fetchall())
 
 
 def since_time(connection: sqlite3.Connection, time: float) -> dict[str, Ledger]:
@@ -95,5 +106,5 @@ def _sums(connection: sqlite3.Connection, condition: str, value: float) -> dict[
 
 
 def _window(row: tuple[Any, ...]) -> FramesRow:
-    pipeline, began, ended, inferred, skipped, failed, pending = row
-    return FramesRow(pipeline, began, ended, inferred, json.loads(skipped), failed, pending)
+    pipeline, began, ended, inferred, skipped, *counts = row
+    return FramesRow(pipeline, began, ended, inferred, json.loads(skipped), *counts)

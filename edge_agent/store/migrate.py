@@ -18,7 +18,13 @@ class Step:
     sql: str
 
 
-STEPS = (Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),)
+STEPS = (
+    Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),
+    Step(
+        "what a power cut took",
+        "ALTER TABLE frames ADD COLUMN unaccounted_s REAL NOT NULL DEFAULT 0;",
+    ),
+)
 LATEST = len(STEPS)
 
 

@@ -8,7 +8,8 @@ Read `outbox.py` for what leaves, `query.py` for what people read.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,11 @@ from typing import Self
 from edge_agent.store import decisions, events, ledger, outbox
 from edge_agent.store.db import TUNING, Database, Tuning, hold, identity, open_database
 from edge_agent.store.disk import disk_errors
-from edge_agent.store.rows import Batch, Draft, Identity, StoredEvent
+from edge_agent.store.rows import Batch, Draft, FramesRow, Identity, StoredEvent
 from edge_agent.types import Event
+
+#: The key of `meta` that names the last boot that ended with its account written.
+_SETTLED = "settled"
 
 
 def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
@@ -79,6 +83,34 @@ class Store:
                 acknowledged = self.outbox.write_waiting(connection)
             self.outbox.forget(acknowledged)
         return seqs
+
+    def declare_unaccounted(
+        self, pipelines: Iterable[str], now: float, longest_s: float
+    ) -> dict[str, float]:
+        """After a boot that did not end with `settled`: how much of the ledger it took with it.
+
+        One row per pipeline, since its last window and for at most `longest_s`, with no frames in
+        it: what became of them is not known. Seconds by pipeline; none after a clean stop. Call it
+        once, after `start`.
+        """
+        previous = self._identity.boot - 1
+        with self.database.transaction() as connection:
+            if previous < 1 or _settled_boot(connection) == previous:
+                return {}
+            ends = ledger.ends_of_boot(connection, previous)
+            rows = tuple(
+                _unaccounted(name, ends.get(name), now, longest_s)
+                for name in sorted({*pipelines, *ends})
+            )
+            ledger.insert(connection, rows, previous)
+        return {row.pipeline: row.unaccounted_s for row in rows}
+
+    def settled(self) -> None:
+        """The service stops, and its whole account is written."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SETTLED, self._identity.boot)
+            )
 
     def interrupt_open(
         self, closing: Callable[[StoredEvent], Draft | None]
@@ -147,6 +179,18 @@ def _check_alerts(batch: Batch) -> None:
             if draft.id not in due:
                 raise ValueError(f"alert {draft.id} belongs to no event of its batch")
             due.remove(draft.id)
+
+
+def _settled_boot(connection: sqlite3.Connection) -> int | None:
+    found = connection.execute("SELECT value FROM meta WHERE key = ?", (_SETTLED,)).fetchone()
+    return found[0] if found else None
+
+
+def _unaccounted(pipeline: str, end: float | None, now: float, longest_s: float) -> FramesRow:
+    """`end` is when its last window ended, None where none was written."""
+    lost_s = longest_s if end is None else min(longest_s, max(0.0, now - end))
+    began = now - lost_s if end is None else end
+    return FramesRow(pipeline, began, began + lost_s, 0, {}, unaccounted_s=lost_s)
 
 
 def _interrupted(event: Event) -> Event:

@@ -56,6 +56,8 @@ class FramesRow:
     """The ledger of one pipeline over one window: the frames decided in it.
 
     `pending` is what still waited for a verdict at its end, and is counted in a later window.
+    `unaccounted_s` above 0: the agent was killed or lost power in this window, and what became of
+    the frames of up to so many seconds was never written.
     """
 
     pipeline: str
@@ -65,6 +67,7 @@ class FramesRow:
     skipped: Mapping[str, int]
     failed: int = 0
     pending: int = 0
+    unaccounted_s: float = 0.0
 
     @property
     def captured(self) -> int:

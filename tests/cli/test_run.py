@@ -155,6 +155,37 @@ def test_what_a_kill_left_open_is_closed_as_interrupted(
     assert logged <= stored  # what the log acknowledged is kept
 
 
+def test_what_a_kill_took_of_the_ledger_is_declared_and_a_stop_takes_nothing(
+    service: Callable[..., Service],
+    shared_mosquitto: Any,
+    receive: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    def run_once(summaries: int) -> Service:
+        running = service(shared_mosquitto.port, "run-7")
+        eventually(lambda: len(receiver.on("summary")) >= summaries, "a summary", 60)
+        return running
+
+    def declared() -> list[float]:
+        found = [each["data"]["ledger"] for each in receiver.on("summary")]
+        return [each["unaccounted_s"] for each in found if "unaccounted_s" in each]
+
+    receiver = receive(shared_mosquitto.port, "run-7")
+    assert run_once(1).stop()[0] == 0
+    killed = run_once(len(receiver.on("summary")) + 1)
+    assert declared() == []
+    killed.process.kill()
+    killed.process.wait()
+    third = run_once(len(receiver.on("summary")) + 1)
+    third.stop()
+    with sqlite3.connect(third.state / "edge.db") as database:
+        rows = database.execute("SELECT boot, unaccounted_s FROM frames WHERE unaccounted_s > 0")
+        ((boot, seconds),) = rows.fetchall()
+    assert boot == 2
+    assert 0 < seconds <= 3  # flush_s and one look of the housekeeping
+    assert declared() == [round(seconds, 1)]
+
+
 def test_pause_resume_reload_and_status_while_it_runs(
     service: Callable[..., Service],
     shared_mosquitto: Any,

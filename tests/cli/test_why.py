@@ -178,7 +178,7 @@ def test_where_nothing_was_kept_it_says_why(ask: Ask, site: Path) -> None:
     told = ask("why", "--at", "2026-01-30 08:15")
     assert told.code == 0
     assert "No event, and nothing was kept that says why." in told.out
-    assert "the agent was off then, or lost power" in told.out
+    assert "the agent was off then" in told.out
     assert "kept only since 2026-01-31 21:10:00" in told.out
     at = time.time() + 86_400
     tomorrow = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

@@ -71,6 +71,11 @@ def test_an_empty_window_is_a_summary_too() -> None:
     assert parse(body["score"]).count == 0
 
 
+def test_what_a_power_cut_took_stands_in_the_ledger() -> None:
+    body = document(Window("p", 0.0), 1.0, Ledger(), unaccounted_s=61.04)
+    assert body["ledger"]["unaccounted_s"] == 61.0
+
+
 def test_the_most_frequent_names_stay_and_the_rest_is_other() -> None:
     window = Window("people", 0.0)
     window.labels.update({f"label {number:03d}": 1000 - number for number in range(300)})

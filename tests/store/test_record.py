@@ -280,6 +280,28 @@ number = st.floats(-1e6, 1e6) | st.integers(-(10**9), 10**9) | st.booleans() | s
 unit = st.floats(0, 1)
 
 
+def test_what_a_boot_took_with_it_is_declared_once(tmp_path: Path) -> None:
+    def boot(*rows: FramesRow, stops: bool = False) -> dict[str, float]:
+        """Start at second 1000, write rows, and end; what was declared at the start."""
+        with open_store(tmp_path) as store:
+            store.start()
+            declared = store.declare_unaccounted(("people", "cars"), 1000.0, 61.0)
+            store.record(Batch(frames=rows))
+            if stops:
+                store.settled()
+        return declared
+
+    assert boot(FramesRow("people", 0.0, 980.0, 1, {})) == {}  # there was no boot before
+    # "people" wrote 20 s ago; "cars" never did, so as much as one flush may be gone.
+    assert boot(stops=True) == {"people": 20.0, "cars": 61.0}
+    assert boot(FramesRow("people", 980.0, 2000.0, 1, {})) == {}  # the one before stopped cleanly
+    assert boot() == {"people": 0.0, "cars": 61.0}  # the clock stands before the last window
+    with open_reader(tmp_path) as reader:
+        declared = [row for row in reader.windows() if row.unaccounted_s]
+        assert all(row.captured == 0 for row in declared)
+        assert FramesRow("people", 980.0, 1000.0, 0, {}, unaccounted_s=20.0) in declared
+
+
 @st.composite
 def any_event(draw: st.DrawFn) -> Event:
     times = sorted(draw(st.tuples(*[st.floats(-1e9, 4e9)] * 3)))
