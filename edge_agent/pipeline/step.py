@@ -7,7 +7,9 @@ give the same outcomes. Read `gate.py` next, then down in the order of the calls
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from edge_agent.pipeline.decode import Decoder
 from edge_agent.pipeline.gate import Gate, Look
@@ -28,6 +30,9 @@ from edge_agent.types import (
     Skip,
     Track,
 )
+
+if TYPE_CHECKING:
+    from edge_agent.types import Array
 
 #: Skips that say "nothing changed": tracks persist, dwell and absence run on.
 UNCHANGED = frozenset({Skip.MOTION, Skip.STATIONARY})
@@ -62,6 +67,18 @@ class Circumstances:
     max_age_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was worked out of a frame before its step: its tensor, then the model's answer to it.
+
+    `seconds` says how long it took, by stage.
+    """
+
+    prepared: Prepared
+    seconds: Mapping[str, float]
+    outputs: tuple[Array, ...] = ()
+
+
 class Laps:
     """A stopwatch with one lap a stage; `seconds` holds the laps of the latest frame."""
 
@@ -92,11 +109,13 @@ class Pipeline:
         self._watched: float | None = None  # time of the last frame that was really looked at
         self._hot = False  # frames were skipped by heat since then
         self._stories: dict[str, tuple[Decision, ...]] = {}  # of open events: gate and infer
+        self._clock = clock
         self.laps = Laps(clock)
+        self.invoking = False  # for whoever watches over it: an invoke cannot be interrupted
 
     @property
     def always(self) -> bool:
-        """Every frame will be inferred, so preparing one ahead of its turn is never wasted."""
+        """Every frame will be inferred, so what is done ahead of its turn is never wasted."""
         return self._parts.gate.always
 
     @property
@@ -104,14 +123,24 @@ class Pipeline:
         """What is in sight after the latest frame."""
         return self._tracks
 
-    def prepare(self, frame: Frame) -> Prepared:
+    def prepare(self, frame: Frame) -> Ahead:
         """Preprocessing alone: needs no state, so another thread may do it ahead."""
-        return self._parts.preprocess(redact(frame.data, self._parts.privacy))
+        began = self._clock()
+        prepared = self._parts.preprocess(redact(frame.data, self._parts.privacy))
+        return Ahead(prepared, {"preprocess": self._clock() - began})
 
-    def step(
-        self, frame: Frame, around: Circumstances, prepared: Prepared | None = None
-    ) -> Outcome:
-        """One frame's whole way. `prepared` is what `prepare` made of this frame, if it did."""
+    def infer(self, ahead: Ahead) -> Ahead:
+        """The model's answer. Another thread may ask for it ahead, if it asks for every frame's:
+        then none is asked for in `step`.
+        """
+        began = self._clock()
+        outputs = self._invoke(ahead.prepared.tensor)
+        seconds = {**ahead.seconds, "invoke": self._clock() - began}
+        # They may be views of the engine's memory, which the next invoke fills anew.
+        return Ahead(ahead.prepared, seconds, tuple(output.copy() for output in outputs))
+
+    def step(self, frame: Frame, around: Circumstances, ahead: Ahead | None = None) -> Outcome:
+        """One frame's whole way. `ahead` is what `prepare` and `infer` made of it, if they did."""
         self.laps.start()
         if self._parts.privacy:
             frame = replace(frame, data=redact(frame.data, self._parts.privacy))
@@ -119,7 +148,7 @@ class Pipeline:
         self.laps.lap("gate")
         if verdict.skip is not None:
             return self._skipped(frame, around, verdict.skip, verdict.decision)
-        return self._inferred(frame, around, verdict.decision, prepared)
+        return self._inferred(frame, around, verdict.decision, ahead)
 
     def away(self, seconds: float) -> None:
         """The source was lost for so long: nobody watched, so dwell and absence stand still."""
@@ -173,14 +202,17 @@ class Pipeline:
         )
 
     def _inferred(
-        self, frame: Frame, around: Circumstances, gate: Decision, prepared: Prepared | None
+        self, frame: Frame, around: Circumstances, gate: Decision, ahead: Ahead | None
     ) -> Outcome:
         self._keep_time(frame.time, None)
-        if prepared is None:
+        if ahead is None:
             prepared = self._parts.preprocess(frame.data)
-        self.laps.lap("preprocess")
-        outputs = self._parts.engine.invoke(prepared.tensor)
-        self.laps.lap("invoke")
+            self.laps.lap("preprocess")
+            outputs = self._invoke(prepared.tensor)
+            self.laps.lap("invoke")
+        else:
+            prepared, outputs = ahead.prepared, ahead.outputs
+            self.laps.seconds |= ahead.seconds
         found = self._parts.decode(outputs, prepared.geometry)
         self.laps.lap("decode")
         detections, track_ids = self._follow(found, frame.time)
@@ -200,6 +232,13 @@ class Pipeline:
             self._closed(changes.closed),
             tuple(replace(miss, decisions=(*story, *miss.decisions)) for miss in changes.misses),
         )
+
+    def _invoke(self, tensor: Array) -> tuple[Array, ...]:
+        self.invoking = True
+        try:
+            return self._parts.engine.invoke(tensor)
+        finally:
+            self.invoking = False
 
     def _opened(self, events: tuple[Event, ...], story: tuple[Decision, ...]) -> tuple[Event, ...]:
         """Events with the stages in front of the rules, which their closing will tell again."""

@@ -110,6 +110,9 @@ class Agent:
             if self._reload_wanted.is_set():
                 self._reload_wanted.clear()
                 self._reload_on_signal()
+            for name, runner in self._watch.runners.items():
+                if runner.hangs():
+                    self._hopeless(f"pipeline {name}: its model does not answer")
 
     def _shut_down(self) -> None:
         """Sources, events, a last summary, the outbox to the broker, `offline`: within 5 s.
@@ -122,7 +125,7 @@ class Agent:
         steps: tuple[Callable[[], object], ...] = (
             lambda: stuck.extend(self._upkeep.stop(STOP_S)),
             lambda: stuck.extend(self._watch.stop()),
-            lambda: self._housekeeping.settle() and self._store.settled(),
+            self._settle,
             lambda: self._publisher and self._publisher.hand_over(HAND_OVER_S),
             lambda: stuck.extend(self._uplink.stop(STOP_S)),
         )
@@ -141,8 +144,12 @@ class Agent:
             logging.shutdown()
             os._exit(1)
 
+    def _settle(self) -> None:
+        if self._housekeeping.settle():
+            self._store.settled()
+
     def _hopeless(self, part: str) -> None:
-        log.error("giving up part=%s: the process ends with exit code 1", part)
+        log.error("giving up part=%r: the process ends with exit code 1", part)
         self._code = 1
         self._stop.set()
 
@@ -205,13 +212,13 @@ class Agent:
     def pause(self, pipeline: str | None) -> dict[str, Any]:
         """Every frame of it is skipped as `paused` until `resume`."""
         names = self._named(pipeline)
-        self._surroundings.paused |= names
+        self._surroundings.pause(names)
         log.info("paused pipelines=%s", ",".join(sorted(names)))
         return {"paused": sorted(self._surroundings.paused)}
 
     def resume(self, pipeline: str | None) -> dict[str, Any]:
         names = self._named(pipeline)
-        self._surroundings.paused -= names
+        self._surroundings.resume(names)
         log.info("resumed pipelines=%s", ",".join(sorted(names)))
         return {"paused": sorted(self._surroundings.paused)}
 
@@ -234,7 +241,7 @@ class Agent:
                 self._housekeeping.settle()
             finally:  # whatever went wrong there: somebody must go on watching
                 self._config, self._watch = config, watch
-                self._surroundings.paused &= frozenset(watch.runners)
+                self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
                 self._watch.start()
         finally:
             self._reloading.release()

@@ -1,8 +1,8 @@
 """The local control socket: one JSON line in, one JSON line out, over `control.sock`.
 
 Rules: only the owner of the state directory can reach it (mode 0600). One request a connection; a
-client that says nothing or too much is dropped within two seconds, so it can never hold the agent.
-An error of the person comes back with its sentence and exit code.
+client that says nothing or too much is dropped within two seconds, and a slow answer (a reload
+tries a model) holds nobody else. An error of the person comes back with its sentence and exit code.
 """
 
 from __future__ import annotations
@@ -27,19 +27,23 @@ Handler: TypeAlias = Callable[[Arguments], dict[str, Any]]
 
 NAME = "control.sock"
 PATIENCE_S = 2.0
-#: A reload waits for the old pipelines to stop.
 ANSWER_S = 15.0
+#: A reload may try several models, each in a child process, before it answers.
+RELOAD_S = 120.0
 LONGEST_REQUEST = 65_536
 LONGEST_ANSWER = 4_194_304
 WAIT_S = 0.2
+#: So many are served at the same time; the next one waits a moment, and is dropped then.
+CLIENTS = 8
 
 
 class ControlServer:
-    """Answers requests in one thread, one after the other."""
+    """Answers each request in a thread of its own. The handlers may be called at the same time."""
 
     def __init__(self, state: Path, handlers: Mapping[str, Handler]) -> None:
         self._path = state / NAME
         self._handlers = handlers
+        self._free = threading.BoundedSemaphore(CLIENTS)
 
     def run(self, stop: threading.Event) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -48,16 +52,31 @@ class ControlServer:
             with reachable(self._path) as address:
                 listener.bind(address)
             self._path.chmod(0o600)
-            listener.listen(8)
+            listener.listen(CLIENTS)
             listener.settimeout(WAIT_S)
             while not stop.is_set():
                 try:
                     client, _ = listener.accept()
                 except TimeoutError:
                     continue
+                self._attend(client)
+        self._path.unlink(missing_ok=True)
+
+    def _attend(self, client: socket.socket) -> None:
+        """Serve it aside. A thread that is still at it ends with the process."""
+        if not self._free.acquire(timeout=PATIENCE_S):
+            client.close()
+            log.warning("control request dropped reason='%d others are being served'", CLIENTS)
+            return
+
+        def attend() -> None:
+            try:
                 with client:
                     self._serve(client)
-        self._path.unlink(missing_ok=True)
+            finally:
+                self._free.release()
+
+        threading.Thread(target=attend, name="control client", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(PATIENCE_S)
@@ -94,15 +113,16 @@ def failure(fault: EdgeError) -> dict[str, Any]:
 
 def ask(state: Path, command: str, **args: Any) -> dict[str, Any]:
     """Ask the running agent. Raises NotRunning, or the error that it answered."""
+    patience_s = RELOAD_S if command == "reload" else ANSWER_S
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(ANSWER_S)
+        client.settimeout(patience_s)
         try:
             with reachable(state / NAME) as address:
                 client.connect(address)
             client.sendall(json.dumps({"command": command, "args": args}).encode() + b"\n")
             answer = json.loads(read_line(client, LONGEST_ANSWER))
         except (OSError, ValueError) as silence:
-            raise _unanswered(silence, state) from None
+            raise _unanswered(silence, state, patience_s) from None
     if not answer["ok"]:
         error = answer["error"]
         fault = EdgeError(error["message"], error["next"])
@@ -112,14 +132,14 @@ def ask(state: Path, command: str, **args: Any) -> dict[str, Any]:
     return data
 
 
-def _unanswered(fault: OSError | ValueError, state: Path) -> EdgeError:
+def _unanswered(fault: OSError | ValueError, state: Path, patience_s: float) -> EdgeError:
     """Not to be let in, and to wait in vain, is not the same as that nobody is there."""
     match fault:
         case PermissionError():
             return UsageError(f"{state / NAME}: Permission denied", "run as the agent's user")
         case TimeoutError():
             silent = NotRunning(
-                f"the agent on {state} does not answer within {ANSWER_S:.0f} s",
+                f"the agent on {state} does not answer within {patience_s:.0f} s",
                 "restart it: systemctl restart edge-agent",
             )
             silent.code = "not_answering"

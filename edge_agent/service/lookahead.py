@@ -1,78 +1,82 @@
-"""Reading ahead in a thread of its own: while one frame is inferred, the next is decoded.
+"""Working ahead in threads of their own: one frame is decoded while the one before it is inferred.
 
-Rules: in order, none dropped, a bounded queue; what it does ahead needs no state, so the outcomes
-do not depend on how far ahead it is, or on the number of cores.
+A belt carries what a generator yields from its own thread to the next one. Rules: in order, none
+dropped, a bounded number in between; whatever is done ahead must not depend on what comes of the
+frames before, so outcomes depend neither on how far ahead it is nor on the number of cores.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
-from edge_agent.errors import SourceLost
-from edge_agent.ports import Source
-from edge_agent.types import Broken, Frame
+from edge_agent.errors import EdgeError
 
-Ahead = TypeVar("Ahead")
+Entry = TypeVar("Entry")
 
-#: Pictures that wait at most: enough to smooth a slow one, 4 x 1.3 MB at 768x576.
-DEPTH = 4
-#: A file that gives nothing for so long (a network drive that went away) is given up.
-SLOWEST_READ_S = 60.0
-#: A read that hangs is left behind with its daemon thread.
+#: A thread that hangs in a library is left behind: it is a daemon.
 ENDING_S = 2.0
 
 
-class Lookahead(Generic[Ahead]):
-    """Iterate over (item, what `prepare` made of it, seconds that reading took)."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`depth` entries wait at most. When nothing came for `patience_s`, `silence` is raised."""
 
-    def __init__(self, source: Source, prepare: Callable[[Frame], Ahead]) -> None:
-        self._source = source
-        self._prepare = prepare
-        self._queue: queue.Queue[tuple[Frame | Broken, Ahead | None, float] | BaseException | None]
-        self._queue = queue.Queue(DEPTH)
+    depth: int
+    patience_s: float
+    silence: EdgeError
+
+
+class Belt(Generic[Entry]):
+    """Iterate over the entries, which its thread makes ahead. A context manager."""
+
+    def __init__(self, name: str, entries: Iterator[Entry], limits: Limits) -> None:
+        self._entries = entries
+        self._limits = limits
+        self._queue: queue.Queue[tuple[Entry] | BaseException | None] = queue.Queue(limits.depth)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="lookahead", daemon=True)
+        self._thread = threading.Thread(target=self._carry, name=name, daemon=True)
 
-    def __enter__(self) -> Lookahead[Ahead]:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         deadline = perf_counter() + ENDING_S
         while self._thread.is_alive() and perf_counter() < deadline:
             self._take_waiting()  # it may be waiting for room in the queue
             self._thread.join(0.05)
 
-    def __iter__(self) -> Iterator[tuple[Frame | Broken, Ahead | None, float]]:
+    def __iter__(self) -> Iterator[Entry]:
+        """What the entries raise is raised here, in its turn."""
         while True:
             try:
-                entry = self._queue.get(timeout=SLOWEST_READ_S)
+                taken = self._queue.get(timeout=self._limits.patience_s)
             except queue.Empty:
-                raise SourceLost(
-                    f"source {self._source.name} gave nothing for {SLOWEST_READ_S:.0f} s",
-                    "copy the file to a local disk and try again",
-                ) from None
-            if entry is None:
+                raise self._limits.silence from None
+            if taken is None:
                 return
-            if isinstance(entry, BaseException):
-                raise entry
-            yield entry
+            if isinstance(taken, BaseException):
+                raise taken
+            yield taken[0]
 
-    def _read(self) -> None:
+    def _carry(self) -> None:
         try:
-            while not self._stop.is_set():
-                began = perf_counter()
-                item = self._source.read()
-                took = perf_counter() - began
-                if item is None:
-                    break
-                ready = self._prepare(item) if isinstance(item, Frame) else None
-                self._queue.put((item, ready, took))
+            for entry in self._entries:
+                if self._stop.is_set():
+                    return
+                self._queue.put((entry,))
         except BaseException as fault:  # handed to the thread that iterates
             self._queue.put(fault)
         else:

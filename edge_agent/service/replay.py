@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
@@ -18,16 +18,15 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from edge_agent.config.schema import Config
-from edge_agent.errors import UsageError
-from edge_agent.pipeline.preprocess import Prepared
+from edge_agent.errors import EdgeError, SourceLost, UsageError
 from edge_agent.pipeline.schedule import Calendar
-from edge_agent.pipeline.step import Circumstances
+from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.policy.documents import detections_document, dump, event_document
 from edge_agent.ports import Source
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.input import open_input
 from edge_agent.service.ledger import frames_row
-from edge_agent.service.lookahead import Lookahead
+from edge_agent.service.lookahead import Belt, Limits
 from edge_agent.service.meter import Meter
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.report import begin, run_report
@@ -36,6 +35,14 @@ from edge_agent.sources.images import Images
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Batch
 from edge_agent.types import Broken, Event, Frame, Outcome
+
+#: Pictures that wait to be inferred: enough to smooth a slow one, 4 x 1.3 MB at 768x576.
+PICTURES = 4
+#: A file that gives nothing for so long (a network drive that went away) is given up.
+SLOWEST_READ_S = 60.0
+#: Answers that wait for tracker and rules.
+ANSWERS = 2
+SLOWEST_ANSWER_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,15 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the input on its way, with what was worked out of it ahead, by runner."""
+
+    of: Frame | Broken
+    took: float  # seconds of reading it
+    ahead: tuple[Ahead | None, ...]
+
+
 #: Is shown every outcome, in order.
 Watcher: TypeAlias = Callable[[Runner, Outcome], None]
 
@@ -107,19 +123,24 @@ class Play:
     def run(self, source: Source, name: str, each: Watcher | None = None) -> None:
         """Every item through every pipeline, then the end of the input closes what is open.
 
+        Three threads: one reads and prepares, one invokes, this one tracks, judges and records.
         `each` sees every outcome, for those who draw or count.
         """
         pace = Pace(self._wishes.start) if self._wishes.real_time else None
         source.open()
         try:
-            with Lookahead(source, self._prepare) as ahead:
-                for item, ready, took in ahead:
-                    self.last = item.time
+            with (
+                Belt("read", self._read(source), _reading(source)) as read,
+                Belt("infer", self._infer(read), _inferring()) as inferred,
+            ):
+                for item in inferred:
+                    self.last = item.of.time
                     if pace is not None:
-                        pace.wait_for(item.time)
-                    item = item if isinstance(source, Images) else replace(item, name=name)
+                        pace.wait_for(item.of.time)
+                    if not isinstance(source, Images):
+                        item = replace(item, of=replace(item.of, name=name))
                     for place, runner in enumerate(self._runners):
-                        outcome = self._one(runner, item, ready[place] if ready else None, took)
+                        outcome = self._one(runner, item, place)
                         if outcome is not None and each is not None:
                             each(runner, outcome)
         finally:
@@ -134,25 +155,41 @@ class Play:
         )
         return tuple(line for _, line in order)
 
-    def _prepare(self, frame: Frame) -> tuple[Prepared | None, ...]:
-        """Preprocess ahead where every frame will be inferred; nothing is wasted then."""
-        return tuple(
-            runner.assembled.pipeline.prepare(frame) if runner.assembled.pipeline.always else None
-            for runner in self._runners
-        )
+    def _read(self, source: Source) -> Iterator[Item]:
+        """The input, prepared where every frame will be inferred: nothing is wasted then."""
+        pipelines = [runner.assembled.pipeline for runner in self._runners]
+        began = stopwatch()
+        while (item := source.read()) is not None:
+            took = stopwatch() - began
+            ready = tuple(
+                pipeline.prepare(item) if pipeline.always and isinstance(item, Frame) else None
+                for pipeline in pipelines
+            )
+            yield Item(item, took, ready)
+            began = stopwatch()
 
-    def _one(
-        self, runner: Runner, item: Frame | Broken, ready: Prepared | None, took: float
-    ) -> Outcome | None:
-        item = replace(item, source=runner.assembled.spec.source)
+    def _infer(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The models' answers on what was prepared."""
+        pipelines = [runner.assembled.pipeline for runner in self._runners]
+        for item in items:
+            yield replace(
+                item,
+                ahead=tuple(
+                    None if prepared is None else pipeline.infer(prepared)
+                    for pipeline, prepared in zip(pipelines, item.ahead, strict=True)
+                ),
+            )
+
+    def _one(self, runner: Runner, item: Item, place: int) -> Outcome | None:
+        of = replace(item.of, source=runner.assembled.spec.source)
         runner.account.offer()
-        runner.meter.add_one("capture", took)
-        if isinstance(item, Broken):
+        runner.meter.add_one("capture", item.took)
+        if isinstance(of, Broken):
             runner.account.fail()
             if runner is self._runners[0]:
-                self.broken.append(item)
+                self.broken.append(of)
             return None
-        outcome = runner.work(item, self._around, ready)
+        outcome = runner.work(of, self._around, item.ahead[place])
         self._keep(runner, runner.last_closed)
         if self._wishes.detections and outcome.skip is None:
             document = detections_document(runner.name, runner.assembled.about.model, outcome)
@@ -164,6 +201,22 @@ class Play:
             self.seen[event.rule] = self.seen.get(event.rule, 0) + 1
             line = dump(event_document(event, runner.assembled.about))
             self._closed.append((event, line))
+
+
+def _reading(source: Source) -> Limits:
+    silence = SourceLost(
+        f"source {source.name} gave nothing for {SLOWEST_READ_S:.0f} s",
+        "copy the file to a local disk and try again",
+    )
+    return Limits(PICTURES, SLOWEST_READ_S, silence)
+
+
+def _inferring() -> Limits:
+    silence = EdgeError(
+        f"the model gave no answer for {SLOWEST_ANSWER_S:.0f} s",
+        "try it alone: edge-agent models test NAME",
+    )
+    return Limits(ANSWERS, SLOWEST_ANSWER_S, silence)
 
 
 class Pace:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, perf_counter
 
-from edge_agent.pipeline.preprocess import Prepared
-from edge_agent.pipeline.step import Circumstances
+from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
 from edge_agent.service.ledger import Account
@@ -23,6 +22,8 @@ from edge_agent.types import Event, Frame, Outcome, Priority
 
 #: Nobody waits longer for a frame at work: an engine that hangs must not hang `status` too.
 SLOWEST_FRAME_S = 2.0
+#: A model that gives no answer for so long hangs. Slow cards count for nothing here, only `invoke`.
+HANGS_S = 8.0
 #: So long `status` tells of a frame that failed.
 REMEMBERED_S = 60.0
 
@@ -42,6 +43,7 @@ class Runner:
         self.last_closed: tuple[Event, ...] = ()
         self._lock = threading.Lock()
         self._failed = (0.0, "")
+        self._began = 0.0  # the frame at work
 
     @property
     def failure(self) -> str:
@@ -49,16 +51,18 @@ class Runner:
         at, what = self._failed
         return what if what and monotonic() - at < REMEMBERED_S else ""
 
+    def hangs(self, patience_s: float = HANGS_S) -> bool:
+        """The model has not answered for so long; nothing in this process can interrupt it."""
+        return self.assembled.pipeline.invoking and monotonic() - self._began > patience_s
+
     @property
     def name(self) -> str:
         return self.assembled.spec.name
 
-    def work(
-        self, frame: Frame, around: Circumstances, prepared: Prepared | None = None
-    ) -> Outcome:
+    def work(self, frame: Frame, around: Circumstances, ahead: Ahead | None = None) -> Outcome:
         """A pending frame's way to its verdict; `failed` when anything on it raises."""
         with self._lock:
-            return self._work(frame, around, prepared)
+            return self._work(frame, around, ahead)
 
     def away(self, seconds: float) -> None:
         """The source was lost for so long, and began anew."""
@@ -92,10 +96,11 @@ class Runner:
             if calm:
                 self._lock.release()
 
-    def _work(self, frame: Frame, around: Circumstances, prepared: Prepared | None) -> Outcome:
+    def _work(self, frame: Frame, around: Circumstances, ahead: Ahead | None) -> Outcome:
         pipeline = self.assembled.pipeline
+        self._began = monotonic()
         try:
-            outcome = pipeline.step(frame, around, prepared)
+            outcome = pipeline.step(frame, around, ahead)
             self.last_closed = self.recorder.record(outcome)
         except BaseException as fault:
             self.account.fail()

@@ -5,6 +5,7 @@ Housekeeping refreshes what costs something to ask (is the clock synced?); worke
 
 from __future__ import annotations
 
+import threading
 from zoneinfo import ZoneInfo
 
 from edge_agent.host.clock import Clock
@@ -25,6 +26,7 @@ class Surroundings:
         self._zone = ZoneInfo(timezone) if timezone else host_zone()
         self._calendar = Calendar(self._zone)
         self._was_unsynced = False
+        self._pausing = threading.Lock()
         self.paused: frozenset[str] = frozenset()
         self.refresh()
 
@@ -33,6 +35,14 @@ class Surroundings:
         synced = self._clock.synced()
         self._was_unsynced |= not synced
         self._calendar = Calendar(self._zone, self._clock.wall_offset(), synced)
+
+    def pause(self, names: frozenset[str]) -> None:
+        with self._pausing:
+            self.paused |= names
+
+    def resume(self, names: frozenset[str]) -> None:
+        with self._pausing:
+            self.paused -= names
 
     def now(self) -> float:
         """The agent's own time; it never steps."""
@@ -50,11 +60,11 @@ class Surroundings:
     def calendar(self) -> Calendar:
         return self._calendar
 
-    def around(self, pipeline: str, frame: Frame) -> Circumstances:
+    def around(self, pipeline: str, frame: Frame, max_age_s: float = MAX_AGE_S) -> Circumstances:
         """The circumstances of a frame that is about to be worked on."""
         return Circumstances(
             calendar=self._calendar,
             paused=pipeline in self.paused,
             age_s=max(0.0, self._clock.now() - frame.time),
-            max_age_s=MAX_AGE_S,
+            max_age_s=max_age_s,
         )

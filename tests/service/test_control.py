@@ -24,13 +24,20 @@ def refuse(args: Mapping[str, Any]) -> dict[str, Any]:
     raise UsageError("there is no pipeline x", "edge-agent status")
 
 
+RELOADED = threading.Event()
+
+
+def reload(args: Mapping[str, Any]) -> dict[str, Any]:
+    return {"waited": RELOADED.wait(PATIENCE_S)}
+
+
 @pytest.fixture(params=["", "deep" * 30 + "/" + "deeper" * 20])
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A running server, also in a directory deeper than a socket's address is long."""
     folder = tmp_path / request.param
     folder.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
-    server = ControlServer(folder, {"echo": echo, "refuse": refuse})
+    server = ControlServer(folder, {"echo": echo, "refuse": refuse, "reload": reload})
     thread = threading.Thread(target=server.run, args=(stop,), daemon=True)
     thread.start()
     for _ in range(200):
@@ -53,6 +60,18 @@ def test_an_error_comes_back_with_its_sentence_and_exit_code(state: Path) -> Non
         ask(state, "refuse")
     assert caught.value.exit_code == 2
     assert caught.value.next == "edge-agent status"
+
+
+def test_a_slow_answer_holds_nobody_else(state: Path) -> None:
+    RELOADED.clear()
+    answers: list[dict[str, Any]] = []
+    slow = threading.Thread(target=lambda: answers.append(ask(state, "reload")))
+    slow.start()
+    assert ask(state, "echo", word="meanwhile") == {"said": "meanwhile"}
+    assert not answers
+    RELOADED.set()
+    slow.join(PATIENCE_S)
+    assert answers == [{"waited": True}]
 
 
 def test_an_unknown_command_is_named(state: Path) -> None:
