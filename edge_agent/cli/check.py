@@ -77,7 +77,7 @@ def say_times(report: Report) -> None:
 
 
 def row(alert: AlertTime) -> tuple[str, str, str]:
-    worst = "as the source" if alert.worst_s is None else duration(alert.worst_s)
+    worst = "depends on the source's rate" if alert.worst_s is None else duration(alert.worst_s)
     return alert.rule, alert.priority, worst
 
 

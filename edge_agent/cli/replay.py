@@ -135,8 +135,10 @@ def _moment(text: str | None) -> float:
         moment = parse_rfc3339(text)
         parse_rfc3339(rfc3339(moment + LONGEST_INPUT_S))  # the last frame has a date too
         return moment
-    except (ValueError, OverflowError) as fault:
-        raise UsageError(f"--start {text}: {fault}", "write 2026-01-31T08:00:00Z") from None
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--start {text}: no date and time with a zone", "write 2026-01-31T08:00:00Z"
+        ) from None
 
 
 def _all_there(files: Iterable[str]) -> None:

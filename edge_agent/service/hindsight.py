@@ -65,8 +65,7 @@ def hindsight(reader: Reader, pipeline: str, time: float, now: float) -> Hindsig
     ]
     misses = _closest((judged for judged in near if judged.kind == "miss"), time)
     skips = _closest((judged for judged in near if judged.kind == "skip"), time)
-    windows = [row for row in reader.windows(time) if row.pipeline == pipeline]
-    row = next((row for row in windows if row.began <= time), None)
+    row = reader.window_at(pipeline, time)
     window = None if row is None or row.unaccounted_s else row
     return Hindsight(
         pipeline=pipeline,

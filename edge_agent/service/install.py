@@ -139,6 +139,11 @@ def slot_folder(name: str, version: str | None, state: Path) -> Path:
     """The installed folder that a person means; without a version the newest. Raises UsageError."""
     folders = slots.installed(state, name) if name in slots.installed_names(state) else ()
     if not folders:
+        if name in shipped_folders():
+            raise UsageError(
+                f"model {name} came with the package and no other version of it is installed",
+                "it is in charge as it is: edge-agent models list",
+            )
         raise UsageError(f"there is no installed model {name!r}", "edge-agent models list")
     if version is None:
         return max(folders, key=lambda folder: folder.stat().st_mtime_ns)

@@ -1,14 +1,24 @@
-"""What is kept for "why did nothing happen?": the nearest miss and the skips of each ten seconds.
+"""What is kept for "why did nothing happen?": the nearest misses, and that there were none.
 
-Bounded: one entry per rule, and one per reason of a skip, in each span of `SPAN_S`.
+Bounded, and little wear while nothing happens: one entry per rule in each ten seconds in which
+something came near, else in each minute; one per reason of a skip in each minute.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from edge_agent.store.rows import Judged
 from edge_agent.types import NearMiss, Outcome
 
-SPAN_S = 10.0
+NEAR_S = 10.0
+QUIET_S = 60.0
+#: Gate, model, and the rule's first question: a miss with no more stages than that was none.
+QUIET_STAGES = 3
+
+
+#: Rule or reason, seconds of the span, and which one.
+_Span: TypeAlias = tuple[str, float, int]
 
 
 class Journal:
@@ -16,34 +26,35 @@ class Journal:
 
     def __init__(self, pipeline: str) -> None:
         self._pipeline = pipeline
-        self._entries: dict[tuple[str, str, int], Judged] = {}
+        self._entries: dict[_Span, Judged] = {}
 
     def add(self, outcome: Outcome) -> None:
-        frame = outcome.frame
-        span = int(frame.time // SPAN_S)
         if outcome.skip is not None:
-            key = ("skip", outcome.skip.value, span)
-            if key not in self._entries:
-                self._entries[key] = Judged(
-                    "skip", self._pipeline, frame.time, frame.index, (outcome.gate,)
-                )
+            self._keep(self._skipped(outcome))
         for miss in outcome.misses:
-            key = ("miss", miss.rule, span)
-            known = self._entries.get(key)
-            # The one that came through more stages was nearer; of two equal ones the first.
-            if known is None or len(miss.decisions) > len(known.decisions):
-                self._entries[key] = self._missed(miss)
+            self._keep(self._missed(miss))
 
     def give_back(self, entries: tuple[Judged, ...]) -> None:
-        """They could not be written; newer entries of the same span win."""
-        for entry in entries:
-            name = entry.rule or str(entry.decisions[0].verdict)
-            self._entries.setdefault((entry.kind, name, int(entry.time // SPAN_S)), entry)
+        """They could not be written; newer entries of the same span win if they are as near."""
+        newer, self._entries = self._entries.values(), {}
+        for entry in (*newer, *entries):
+            self._keep(entry)
 
     def take(self) -> tuple[Judged, ...]:
         """Everything since the last call, in order of time."""
         entries, self._entries = self._entries, {}
         return tuple(sorted(entries.values(), key=lambda entry: entry.time))
+
+    def _keep(self, entry: Judged) -> None:
+        """The one that came through more stages was nearer; of two equal ones the first."""
+        key = _span(entry)
+        known = self._entries.get(key)
+        if known is None or len(entry.decisions) > len(known.decisions):
+            self._entries[key] = entry
+
+    def _skipped(self, outcome: Outcome) -> Judged:
+        frame = outcome.frame
+        return Judged("skip", self._pipeline, frame.time, frame.index, (outcome.gate,))
 
     def _missed(self, miss: NearMiss) -> Judged:
         return Judged(
@@ -56,3 +67,9 @@ class Journal:
             track=miss.track,
             label=miss.label,
         )
+
+
+def _span(entry: Judged) -> _Span:
+    seconds = NEAR_S if len(entry.decisions) > QUIET_STAGES else QUIET_S
+    name = entry.rule or f"skip {entry.decisions[0].numbers.get('reason')}"
+    return name, seconds, int(entry.time // seconds)

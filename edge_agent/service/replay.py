@@ -237,7 +237,7 @@ def _store(wishes: Wishes) -> Iterator[Store]:
             if store.identity.boot:
                 raise UsageError(
                     f"{wishes.store} is the state of a service, not a place for a replay",
-                    "give --store a folder of its own",
+                    "name an empty folder, or that of an earlier replay",
                 )
             yield store
         return

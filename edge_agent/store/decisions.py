@@ -15,8 +15,8 @@ from edge_agent.policy.documents import decision_document, dump
 from edge_agent.store.rows import Judged, Kind
 from edge_agent.types import Decision, Event
 
-#: Misses and skips kept per pipeline (about 2 MB); pruned by tenths, since each pruning writes.
-KEPT = 4000
+#: Misses and skips kept per pipeline (about 5 MB); pruned by tenths, since each pruning writes.
+KEPT = 10_000
 
 _OTHERS = "FROM decisions WHERE kind <> 'event' AND pipeline = ?"
 

@@ -57,6 +57,16 @@ def windows(connection: sqlite3.Connection, since: float) -> tuple[FramesRow, ..
     return tuple(_window(row) for row in rows)
 
 
+def window_at(connection: sqlite3.Connection, pipeline: str, time: float) -> FramesRow | None:
+    """The one that holds the moment."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM frames WHERE pipeline = ? AND began <= ? AND ended > ?"
+        " ORDER BY n LIMIT 1",
+        (pipeline, time, time),
+    ).fetchone()
+    return None if row is None else _window(row)
+
+
 def last_windows(connection: sqlite3.Connection) -> dict[str, FramesRow]:
     """The last one of each pipeline that still writes."""
     rows = connection.execute(

@@ -121,6 +121,11 @@ class Reader:
         with self._reading() as connection:
             return ledger.windows(connection, _ALWAYS if since is None else since)
 
+    def window_at(self, pipeline: str, time: float) -> FramesRow | None:
+        """The window of that pipeline's ledger that holds the moment."""
+        with self._reading() as connection:
+            return ledger.window_at(connection, pipeline, time)
+
     def config(self, sha: str) -> str | None:
         """The redacted text behind a config_sha256, None where it is not known."""
         with self._reading() as connection:

@@ -153,7 +153,7 @@ def test_a_broken_picture_is_named_counted_and_the_rest_is_read(
     [
         (["nothing.avi"], 2, "there is no file nothing.avi"),
         ([SCENE, "--pipeline", "none"], 2, "no pipeline 'none'"),
-        ([SCENE, "--start", "yesterday"], 2, "--start yesterday"),
+        ([SCENE, "--start", "yesterday"], 2, "no date and time with a zone"),
         ([SCENE, "--against", "none.jsonl"], 2, "none.jsonl cannot be read"),
         (["built-in:?seed=x"], 2, "'x' is no value for seed"),
         ([SCENE, "--speed", "slow"], 2, "slow"),

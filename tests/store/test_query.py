@@ -132,6 +132,8 @@ def test_ledger_is_the_sum_of_its_windows_and_balances(
             "people": Ledger(297, 10, {"busy": 5, "motion": 280}, 0, 2)
         }
         assert reader.windows(since=60) == (windows[2],)
+        found = [reader.window_at("people", moment) for moment in (0, 59.9, 60, 120)]
+        assert found == [windows[0], windows[0], windows[2], None]
         assert reader.pipelines() == ("cars", "people")
 
 
