@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.nms import nms
-from edge_agent.pipeline.preprocess import Geometry
+from edge_agent.pipeline.preprocess import Geometry, Prepared
 from edge_agent.types import InputSpec, ModelSpec, TensorSpec
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/pipeline/decode"))
@@ -40,9 +40,9 @@ def main() -> None:
     ):
         rows = head(candidates, classes + objectness, objects)
         model, raw = stored(rows, dtype, objectness)
-        decode, geometry = decoder(model), Geometry(VIEW)
-        found = decode([raw], geometry)
-        fast = timed(lambda decode=decode, raw=raw, way=geometry: decode([raw], way), 200)
+        decode, prepared = decoder(model), Prepared(raw, Geometry(VIEW))
+        found = decode([raw], prepared)
+        fast = timed(lambda decode=decode, raw=raw, way=prepared: decode([raw], way), 200)
         slow = timed(lambda raw=raw, model=model, o=objectness: plainly(raw, model, o), 3)
         print(f"{name:34}{len(found):6}{fast:9.3f}{slow:10.2f}{fast / slow:8.4f}")
 

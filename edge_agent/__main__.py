@@ -16,9 +16,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    from edge_agent.cli import run
+    from edge_agent.cli import obey
 
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(obey(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ tests (`sources.scene` is a source like any other). Read `service/capture.py` ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from edge_agent.types import Broken, Frame, SourceInfo, TensorSpec
 
@@ -22,6 +22,8 @@ class Source(Protocol):
     """Frames in order. One thread uses a source at a time.
 
     `live` sources deliver what happens now: the caller keeps only the newest frame. Others wait.
+    The `time` of a live item is `time.monotonic()` at the moment it was taken; whoever reads the
+    source moves it to its own clock.
     """
 
     name: str
@@ -37,7 +39,19 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Give everything back. May be called at any time, more than once."""
+        """Give everything back. May be called at any time, more than once.
+
+        Of a live source from another thread too: an `open` or a `read` under way there then ends
+        at once, with SourceLost.
+        """
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A source that counts more than its items: gaps, bad lines, ... by words."""
+
+    @property
+    def notes(self) -> Mapping[str, int]: ...
 
 
 class Engine(Protocol):
@@ -61,3 +75,22 @@ class Engine(Protocol):
         """Forget recurrent state (a source was restarted)."""
 
     def close(self) -> None: ...
+
+
+class Switch(Protocol):
+    """Something outside that is on or off: a program, a pin. One thread uses it at a time."""
+
+    def open(self) -> None:
+        """Make it ready; a pin is off then. Raises EdgeError, and may be called again."""
+
+    def turn(self, on: bool, facts: Mapping[str, str]) -> None:
+        """Switch it, within its time-out. `facts` says why, in variables of an environment.
+
+        Raises EdgeError when it did not work: nobody knows then in which state it is.
+        """
+
+    def hurry(self) -> None:
+        """From another thread: end soon what is under way, and take little time from now on."""
+
+    def close(self) -> None:
+        """Give it back as it is. May be called more than once."""

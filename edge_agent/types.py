@@ -3,7 +3,8 @@
 Rules: frozen and slotted; no behaviour beyond what the value itself says; numpy only in
 annotations, so that importing this file costs nothing. Read `ports.py` next.
 
-Units everywhere: seconds (float), boxes `(x0, y0, x1, y1)` in 0..1 of the frame, scores in 0..1.
+Units everywhere: seconds (float), boxes `(x0, y0, x1, y1)` in 0..1 of the frame, scores in 0..1;
+those of an anomaly may be any number from 0 on, those of a generic model any number at all.
 """
 
 from __future__ import annotations
@@ -32,16 +33,17 @@ Numbers: TypeAlias = Mapping[str, Number]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture, with the moment it was taken.
+    """One picture, or one window of a signal, with the moment it was taken (a window: ended).
 
-    `data` is (height, width, 3) uint8 in BGR. `index` counts every item of the source from 0,
-    broken ones included. `time` is seconds since the epoch on a clock that never steps.
+    `data` of a picture is (height, width, 3) uint8 in BGR, of a window (samples, channels) float32
+    in the sensor's own units. `index` counts every item of the source from 0, broken ones included.
+    `time` is seconds since the epoch on a clock that never steps.
     """
 
     source: str
     index: int
     time: float
-    data: Image
+    data: Array
     name: str = ""  # the file it came from, where there is one
 
 
@@ -140,6 +142,42 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Features:
+    """What is worked out of a window of samples before a model sees it; formulas in docs/models.md.
+
+    `raw`: the samples themselves. `fft`: magnitudes of `n // 2 + 1` bins. `logmel`: energies of
+    `mels` bands from `fmin` to `fmax` Hz. Spectra are taken every `hop` samples over `n` samples
+    weighted by `window`; `log` takes their natural logarithm.
+    """
+
+    kind: Literal["raw", "fft", "logmel"] = "raw"
+    n: int = 0
+    hop: int = 0
+    window: Literal["hann", "hamming", "none"] = "hann"
+    log: bool = False
+    mels: int = 0
+    fmin: float = 0.0
+    fmax: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSpec:
+    """How a window of samples becomes the model's input: part of the model.
+
+    `window` and `hop` are samples, `rate_hz` None fits any rate. `mean` and `std` normalise the
+    features, one number for all or one for each along the last axis; None: as they are.
+    """
+
+    window: int
+    hop: int
+    rate_hz: float | None = None
+    channels: int = 1
+    features: Features = Features()
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Everything that preprocessing and decoding need to know about one model.
 
@@ -151,7 +189,7 @@ class ModelSpec:
     version: str
     family: Family
     sha256: str
-    input: InputSpec
+    input: InputSpec | SignalSpec
     input_tensor: TensorSpec
     output_tensors: tuple[TensorSpec, ...]
     labels: tuple[str, ...]
@@ -178,7 +216,8 @@ class Track:
     """One object followed over frames; `box` is the last one seen or, between, predicted.
 
     `hits` counts the inferred frames that saw it; `speed` is the box centre's movement in
-    frame widths/heights per second.
+    frame widths/heights per second. `covers` is the part of the frame that its own pixels take,
+    where the model tells them (segmentation).
     """
 
     id: int
@@ -191,6 +230,15 @@ class Track:
     speed: Point = (0.0, 0.0)
     visible: bool = True  # seen in the latest inferred frame
     stationary: bool = False
+    covers: float | None = None
+
+    @property
+    def area(self) -> float:
+        """Its part of the frame: of its own pixels, else of its box."""
+        if self.covers is not None:
+            return self.covers
+        x0, y0, x1, y1 = self.box
+        return (x1 - x0) * (y1 - y0)
 
 
 @dataclass(frozen=True, slots=True)

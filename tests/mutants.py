@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from edge_agent.bundles import golden
-from edge_agent.bundles.guess import NO_WISH
+from edge_agent.cli import obey
 from edge_agent.engines import available
-from edge_agent.errors import Refused
-from edge_agent.service.install import import_model
-from edge_agent.service.models import Demand, open_named
 
 KINDS = ("random bytes", "a bit in the tables", "a bit anywhere", "truncated")
 #: A file's tables lie at its two ends, the weights between them.
@@ -35,25 +37,39 @@ def mutant(data: bytes, number: int) -> bytes:
     return bytes(changed)
 
 
-def judged(path: Path, state: Path) -> list[str]:
-    """What becomes of a model file by `infer` on each engine and by `import`: a sentence, or "ran".
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one command: 0 is an answer, 4 a refusal, 2 an input of another kind."""
 
-    Whatever else is raised is a fault of ours, and whoever calls this is the parent that must live.
-    """
-    verdicts = []
-    for engine in available():
-        try:
-            opened = open_named(str(path), NO_WISH, Demand(engine), state)
-            size = opened.spec.input
-            frames = np.zeros((1, size.height, size.width, 3), np.uint8)
-            golden.answers(opened.spec, opened.engine, frames)
-            opened.engine.close()
-            verdicts.append("ran")
-        except Refused as refusal:
-            verdicts.append(refusal.message)
-    try:
-        import_model(path, NO_WISH, state)
-        verdicts.append("ran")
-    except Refused as refusal:
-        verdicts.append(refusal.message)
-    return verdicts
+    command: tuple[str, ...]
+    code: int
+    said: str  # on stderr
+    seconds: float
+
+    @property
+    def sound(self) -> bool:
+        """An answer, or one sentence (and what to do) that names the model or, where a damaged one
+        asks for a signal, the picture."""
+        lines = self.said.splitlines()
+        if self.code == 0:
+            return not lines
+        names = ("edge-agent: mutant", "edge-agent: model mutant", "edge-agent: there is no signal")
+        sentence = 1 <= len(lines) <= 2 and lines[0].startswith(names)
+        return sentence and self.code == (2 if "no signal" in lines[0] else 4)
+
+
+def judged(path: Path, state: Path, window: int | None = None) -> Iterator[Verdict]:
+    """A model file by `infer` on each engine and by `models import`, in this process: whoever calls
+    is the parent that must live. It gets a picture, or a `window` of so many samples."""
+    given = path.with_name("grey.png" if window is None else "silence.npy")
+    if window is None:
+        cv2.imwrite(str(given), np.full((96, 128, 3), 128, np.uint8))
+    else:
+        np.save(given, np.zeros((window, 1), np.float32))
+    commands = [("infer", str(path), str(given), "--engine", name) for name in available()]
+    for command in (*commands, ("models", "import", str(path))):
+        out, err = io.StringIO(), io.StringIO()
+        began = time.monotonic()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = obey([*command, "--state", str(state)])
+        yield Verdict(command, code, err.getvalue(), time.monotonic() - began)

@@ -93,6 +93,24 @@ def write(name: str, path: Path) -> Path:
     return path
 
 
+def write_classifier(path: Path, classes: int, dtype: str) -> Path:
+    """A classifier without metadata in which the last class but one loves bright pictures."""
+    made = Model()
+    made.graph()
+    stored = {"float32": (None, None, None), "int8": (1 / 255, 1.0, 1.0)}[dtype]
+    picture = made.tensor(PICTURE, dtype, scale=stored[0])
+    weights = np.zeros((classes, ROW[1]))
+    weights[-2] = 1
+    row = made.reshaped(picture, dtype, stored[0])
+    loves = made.tensor(weights.shape, dtype, data=weights, scale=stored[1])
+    scores = made.tensor((1, classes), dtype, scale=stored[2])
+    version = {"float32": 1, "int8": 4}[dtype]
+    made.operator("FULLY_CONNECTED", [row, loves, -1], [scores], version, keepNumDims=False)
+    made.ends([picture], [scores])
+    path.write_bytes(made.packed())
+    return path
+
+
 def _one(name: str, version: int = 1) -> Build:
     def build(made: Model) -> None:
         picture, then = made.tensor(PICTURE), made.tensor(PICTURE)
@@ -100,6 +118,13 @@ def _one(name: str, version: int = 1) -> Build:
         made.ends([picture], [made.reshaped(then)])
 
     return build
+
+
+def _two_pictures(made: Model) -> None:
+    """The sum of two pictures: nobody knows which of them a frame is."""
+    one, other, then = made.tensor(PICTURE), made.tensor(PICTURE), made.tensor(PICTURE)
+    made.operator("ADD", [one, other], [then], fusedActivationFunction=0)
+    made.ends([one, other], [made.reshaped(then)])
 
 
 def _scale_of_nothing(made: Model) -> None:
@@ -155,6 +180,7 @@ MODELS: dict[str, Build] = {
     "new_operator": _one("SQRT", version=2),  # LiteRT knows it, tflite-runtime does not
     "scale_of_nothing": _scale_of_nothing,
     "custom_operator": _one("MyOwnOp"),
+    "two_pictures": _two_pictures,
     "fails": _fails,
     "hangs": _hangs,
     "crashes": _crashes,

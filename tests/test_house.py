@@ -76,7 +76,7 @@ def test_no_file_is_a_home_for_the_homeless() -> None:
 def test_what_asks_little_loads_little(command: str) -> None:
     """A tired person on a slow board: no cv2, numpy, paho or pydantic for a version."""
     code = (
-        "import sys; from edge_agent.cli import run; run(sys.argv[1:]);"
+        "import sys; from edge_agent.cli import obey; obey(sys.argv[1:]);"
         "print(','.join(m for m in ('cv2', 'numpy', 'paho', 'pydantic') if m in sys.modules),"
         " file=sys.stderr)"
     )

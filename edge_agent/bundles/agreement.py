@@ -10,14 +10,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from edge_agent.bundles.manifest import ImageInput, Manifest
+from edge_agent.bundles.manifest import AnyInput, ImageInput, Manifest, Quantization
 from edge_agent.errors import Refused
+from edge_agent.pipeline.features import Featurizer
 from edge_agent.pipeline.quantize import describe
 from edge_agent.types import TensorSpec
 
 
-def check_input(name: str, wanted: ImageInput, tensor: TensorSpec) -> None:
-    """Raises Refused where size, colour, layout or stated quantization is another."""
+def check_input(name: str, wanted: AnyInput, tensor: TensorSpec) -> None:
+    """Raises Refused where size, colour, layout, count of features or stated quantization is
+    another."""
+    if isinstance(wanted, ImageInput):
+        _check_picture(name, wanted, tensor)
+    else:
+        Featurizer(wanted.spec(), tensor)
+    _check_quantization(name, wanted.quantization, tensor)
+
+
+def _check_picture(name: str, wanted: ImageInput, tensor: TensorSpec) -> None:
     width, height = wanted.size
     channels = 1 if wanted.color == "gray" else 3
     planes = wanted.layout == "nchw"
@@ -27,7 +37,9 @@ def check_input(name: str, wanted: ImageInput, tensor: TensorSpec) -> None:
             f"model {name}: the manifest wants {list(shape)}, the input is {describe(tensor)}",
             "correct size, color or layout in manifest.yaml",
         )
-    stated = wanted.quantization
+
+
+def _check_quantization(name: str, stated: Quantization | None, tensor: TensorSpec) -> None:
     if stated is None:
         return
     scale, zero = (tensor.scales[0], tensor.zero_points[0]) if tensor.scales else (0.0, 0)
@@ -66,14 +78,17 @@ def check_operators(manifest: Manifest, operators: Iterable[str]) -> None:
 def class_counts(family: str, outputs: Sequence[TensorSpec]) -> tuple[int, ...]:
     """How many classes the only output can hold, the usual reading first; () if it does not say.
 
-    A classifier's background at 0 may go unnamed. A YOLO candidate is 4 numbers for the box, in v5
-    and v7 one for objectness, then one for each class.
+    A background at 0 may go unnamed. A YOLO candidate is 4 numbers for the box, in v5 and v7 one
+    for objectness, then one for each class. A pose has a label for each key point.
     """
     if len(outputs) != 1:
         return ()
     shape = outputs[0].shape
-    if family == "classification" and shape:
+    scores = family == "classification" or (family in ("fomo", "segmentation") and len(shape) == 4)
+    if scores and shape and not (family == "segmentation" and shape[-1] == 1):
         return tuple(count for count in (shape[-1], shape[-1] - 1) if count > 0)
+    if family == "pose" and len(shape) >= 3:
+        return (shape[-2],)
     if family == "yolo" and len(shape) == 3:
         columns, rows = (shape[1] - 4, shape[1] - 5), (shape[2] - 4, shape[2] - 5)
         rows = rows if shape[2] == 5 else rows[::-1]

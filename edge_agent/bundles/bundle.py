@@ -6,6 +6,7 @@ What the tensors say is joined in `spec`, once an engine has loaded the model.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,8 @@ class Bundle:
             input_tensor=main_input,
             output_tensors=tuple(outputs),
             labels=self.labels,
-            min_score=self.manifest.min_score,
+            # Means of raw tensors may be of any size and sign: all of them are findings.
+            min_score=-math.inf if self.manifest.family == "generic" else self.manifest.min_score,
             output=self.manifest.output.model_dump(),
             guessed=self.guessed,
         )

@@ -7,32 +7,30 @@ them, so that a person who sees a wrong result sees at once what to write into t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edge_agent.bundles.agreement import class_counts
 from edge_agent.bundles.anatomy import Anatomy
-from edge_agent.bundles.labels import Labels, parse_labels
-from edge_agent.bundles.manifest import FAMILIES
+from edge_agent.bundles.family import channels, picture_size, tell_family
+from edge_agent.bundles.labels import Labels, clean, parse_labels
 from edge_agent.errors import Refused, UsageError
+from edge_agent.pipeline.decode import FAMILIES, OF_PICTURES
+from edge_agent.pipeline.decode.anomaly import LABEL
+from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.pipeline.quantize import describe
 from edge_agent.types import Number, TensorSpec
 
-SSD_OPERATOR = "TFLite_Detection_PostProcess"
-MIN_SCORE = {"yolo": 0.25, "ssd": 0.25, "classification": 0.0}
+#: 0.3 is where MoveNet's makers begin to draw a key point.
+MIN_SCORE = {"yolo": 0.25, "ssd": 0.25, "fomo": 0.5, "pose": 0.3}
 NMS_IOU = 0.45
 #: Quantized ranges in which the pixel itself is meant, whatever a normalisation would say.
 PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-#: A raw YOLO head has at least this many candidates, and more of them than numbers to each.
-FEWEST_CANDIDATES = 32
-#: Types of numbers that scores come in.
-_SCORES = ("float32", "float16", "int8", "uint8", "int16")
 
 
-class UnknownFamily(Refused):
-    """A sound file, but of no family that is decoded."""
+class UnknownInput(Refused):
+    """A sound file, but nobody can tell what to give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,115 +58,105 @@ class Guess:
 
 
 def guess(anatomy: Anatomy, name: str, wish: Wish) -> Guess:
-    """Raises UnknownFamily when the family cannot be told or the input is no picture, UsageError
-    when the wished family is none."""
+    """Raises UnknownInput when it cannot be told which input a frame goes into, UsageError when the
+    wished family is none, Refused when it cannot be that of this model."""
     guessed: dict[str, Number] = {}
+    given = _main_input(anatomy, name)
     if wish.family is None:
-        family = guessed["family"] = _family(anatomy, name)
+        family = guessed["family"] = tell_family(given, anatomy.outputs, anatomy.operators)
     else:
-        family = _known(wish.family)
-    picture = _picture(anatomy, name, guessed) | _resizing(family, guessed)
-    labels = _labels(anatomy, wish, class_counts(family, anatomy.outputs), guessed)
-    guessed["min_score"] = MIN_SCORE[family]
+        family = _known(wish.family, given, name)
+    if picture_size(given) is None and family not in OF_PICTURES:
+        shown = _window(given, guessed)
+    else:
+        shown = _picture(anatomy, given, guessed) | _resizing(family, guessed)
+    labels = _labels(anatomy, wish, family, guessed)
+    least = MIN_SCORE.get(family, 0.0)
+    if family in MIN_SCORE or family == "classification":
+        guessed["min_score"] = least
     output: dict[str, Any] = {}
+    if family == "segmentation" and not labels:
+        guessed["background"] = "class 0"
     if family == "yolo":
         guessed["nms_iou"] = output["iou"] = NMS_IOU
-    return Guess(family, picture, output, labels, MIN_SCORE[family], guessed)
+    return Guess(family, shown, output, labels, least, guessed)
 
 
-# --- the family --------------------------------------------------------------------------------
-
-
-def _known(family: str) -> str:
+def _known(family: str, given: TensorSpec, name: str) -> str:
+    """The family that is wished, if there is such a one and its input can be this."""
     if family not in FAMILIES:
         raise UsageError(
             f"family {family!r} is not decoded by this version", f"one of: {', '.join(FAMILIES)}"
         )
+    if family in OF_PICTURES and channels(given) is None:
+        raise Refused(
+            f"{name} cannot be of family {family}, which looks at pictures: "
+            f"its input {describe(given)} is none",
+            "leave out --family, or choose another model",
+        )
     return family
-
-
-def _family(anatomy: Anatomy, name: str) -> str:
-    """From operators and output shapes."""
-    outputs = anatomy.outputs
-    if SSD_OPERATOR in anatomy.operators or _looks_like_ssd([each.shape for each in outputs]):
-        return "ssd"
-    if len(outputs) == 1 and outputs[0].dtype in _SCORES:
-        match outputs[0].shape:
-            case (*ones, classes) if 1 <= len(ones) <= 3 and set(ones) == {1} and classes > 1:
-                return "classification"
-            case (1, rows, columns) if _looks_like_yolo(rows, columns):
-                return "yolo"
-    raise UnknownFamily(
-        f"{name} is of no family that is decoded: {_listed('output', outputs)} is neither "
-        "[1,N] (classification) nor [1,N,C] or [1,C,N] (yolo) nor what "
-        f"{SSD_OPERATOR} gives (ssd)",
-        "convert it to one of these, or say which it is with --family",
-    )
-
-
-def _looks_like_ssd(shapes: list[tuple[int, ...]]) -> bool:
-    return len(shapes) >= 4 and any(len(shape) == 3 and shape[-1] == 4 for shape in shapes)
-
-
-def _looks_like_yolo(rows: int, columns: int) -> bool:
-    candidates, numbers = max(rows, columns), min(rows, columns)
-    return numbers >= 5 and candidates >= FEWEST_CANDIDATES and candidates > numbers
-
-
-def _listed(what: str, tensors: Sequence[TensorSpec]) -> str:
-    named = " and ".join(describe(tensor) for tensor in tensors[:4])
-    return f"its {what}{'s' if len(tensors) > 1 else ''} {named or 'list, which is empty,'}"
 
 
 # --- the input ---------------------------------------------------------------------------------
 
 
 def _main_input(anatomy: Anatomy, name: str) -> TensorSpec:
-    """The picture among the inputs: rank 4, 1 or 3 channels. Raises UnknownFamily without one."""
-    pictures = [tensor for tensor in anatomy.inputs if _channels(tensor) is not None]
-    if len(pictures) == 1:
-        return pictures[0]
-    problem = "several pictures" if pictures else "no picture"
-    answer = " and ".join(describe(tensor) for tensor in anatomy.outputs[:4])
-    raise UnknownFamily(
-        f"{name} is of no family that is decoded ({', '.join(FAMILIES)}, on pictures): "
-        f"{_listed('input', anatomy.inputs)} {'are' if len(anatomy.inputs) > 1 else 'is'} "
-        f"{problem}, its answer is {answer or 'nothing'}"
+    """What a frame goes into: the only input, the only picture among several, or the only one that
+    no output gives back as state. Raises UnknownInput where there is none, or no size."""
+    inputs = anatomy.inputs
+    pictures = [each for each in inputs if channels(each) is not None]
+    fresh = [each for each in inputs if not any(_alike(each, out) for out in anatomy.outputs)]
+    for choice in (inputs, pictures, fresh):
+        if len(choice) == 1:
+            return _sized(choice[0], name)
+    listed = ", ".join(describe(each) for each in inputs) or "none"
+    raise UnknownInput(
+        f"{name} has {len(inputs)} inputs ({listed}), and a frame goes into exactly one",
+        "export the model with one input, or with its state as inputs and outputs alike",
     )
 
 
-def _channels(tensor: TensorSpec) -> tuple[Literal["nhwc", "nchw"], int] | None:
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or min(tensor.shape) < 1:
-        return None
-    if tensor.shape[3] in (1, 3):
-        return "nhwc", tensor.shape[3]
-    return ("nchw", tensor.shape[1]) if tensor.shape[1] in (1, 3) else None
+def _sized(given: TensorSpec, name: str) -> TensorSpec:
+    if not given.shape or min(given.shape) < 1:
+        raise UnknownInput(
+            f"{name}: its input {describe(given)} has no fixed size",
+            "convert the model with a fixed input size",
+        )
+    return given
 
 
-def _picture(anatomy: Anatomy, name: str, guessed: dict[str, Number]) -> dict[str, Any]:
-    tensor = _main_input(anatomy, name)
-    layout, channels = _channels(tensor) or ("nhwc", 3)
-    height, width = tensor.shape[1:3] if layout == "nhwc" else tensor.shape[2:4]
-    color = guessed["color"] = "gray" if channels == 1 else "rgb"
+def _alike(one: TensorSpec, other: TensorSpec) -> bool:
+    return (one.shape, one.dtype, one.scales) == (other.shape, other.dtype, other.scales)
+
+
+def _window(given: TensorSpec, guessed: dict[str, Number]) -> dict[str, Any]:
+    """The tensor's numbers as they come: one channel, window after window."""
+    samples = guessed["window"] = math.prod(given.shape)
+    guessed["features"] = "raw"
+    return {"kind": "signal", "features": "raw", "window": samples, "hop": samples}
+
+
+def _picture(anatomy: Anatomy, given: TensorSpec, guessed: dict[str, Number]) -> dict[str, Any]:
+    layout, count = channels(given) or ("nhwc", 3)
+    height, width = given.shape[1:3] if layout == "nhwc" else given.shape[2:4]
+    color = guessed["color"] = "gray" if count == 1 else "rgb"
     return {
         "kind": "image",
         "size": [width, height],
         "color": color,
         "layout": layout,
-        "normalize": _normalize(anatomy, tensor, channels, guessed),
+        "normalize": _normalize(anatomy, given, count, guessed),
     }
 
 
-def _normalize(
-    anatomy: Anatomy, tensor: TensorSpec, channels: int, guessed: dict[str, Number]
-) -> Any:
+def _normalize(anatomy: Anatomy, tensor: TensorSpec, count: int, guessed: dict[str, Number]) -> Any:
     if tensor.dtype in ("uint8", "int8") and _means_pixels(tensor):
         guessed["normalize"] = "the pixel itself"
         return "none"
     if anatomy.metadata.normalization is not None:
         mean, std = anatomy.metadata.normalization
         sound = all(map(math.isfinite, (*mean, *std))) and 0.0 not in std
-        if sound and {len(mean), len(std)} <= {1, channels}:
+        if sound and {len(mean), len(std)} <= {1, count}:
             return {"mean": list(mean), "std": list(std)}
     guessed["normalize"] = "0..1"
     return {"mean": [0.0], "std": [255.0]}
@@ -199,17 +187,31 @@ def _resizing(family: str, guessed: dict[str, Number]) -> dict[str, Any]:
 
 
 def _labels(
-    anatomy: Anatomy, wish: Wish, counts: tuple[int, ...], guessed: dict[str, Number]
+    anatomy: Anatomy, wish: Wish, family: str, guessed: dict[str, Number]
 ) -> tuple[str, ...]:
-    """The person's, else those inside the model, else none: the label is then the index."""
+    """The person's, else those inside the model, else what the family calls its findings."""
+    counts = class_counts(family, anatomy.outputs)
     if wish.labels is not None:
         return wish.labels.listed(counts)
     if anatomy.metadata.labels is None:
-        guessed["labels"] = "the index"
-        return ()
+        labels, guessed["labels"] = _usual_labels(anatomy, family)
+        return labels
     file, content = anatomy.metadata.labels
     try:
         return parse_labels(content.decode("utf-8-sig"), Path(file)).listed(counts)
     except (UsageError, UnicodeDecodeError):
         guessed["labels"] = f"the index ({file} in the model cannot be read)"
         return ()
+
+
+def _usual_labels(anatomy: Anatomy, family: str) -> tuple[tuple[str, ...], str]:
+    """Labels, and where they are from, of a model without; () means the index of the class."""
+    if family == "anomaly":
+        return (LABEL,), LABEL
+    if family == "pose" and class_counts(family, anatomy.outputs) == (len(COCO),):
+        return COCO, "COCO's key points"
+    if family == "generic":
+        names = tuple(clean(each.name, place) for place, each in enumerate(anatomy.outputs))
+        if len(set(names)) == len(names):
+            return names, "the outputs' names"
+    return (), "the index"

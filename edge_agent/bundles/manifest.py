@@ -20,6 +20,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -27,7 +28,8 @@ from edge_agent.bundles.labels import clean
 from edge_agent.config import yaml_text
 from edge_agent.config.wording import dotted, shown
 from edge_agent.errors import Refused
-from edge_agent.types import InputSpec
+from edge_agent.pipeline.decode import FAMILIES
+from edge_agent.types import Family, Features, InputSpec, SignalSpec
 
 NAME_LENGTH = 60
 _LARGEST = 1_000_000
@@ -59,6 +61,8 @@ Version = Annotated[
 AtLeast = Annotated[str, _matching(r">=\d+(\.\d+){0,2}", 'it is written ">=0.1"')]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "a SHA-256 has 64 hex digits, small letters")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+#: Where every finding counts: anomalies and raw tensors have scores of their own kind.
+Nought = Annotated[float, Field(ge=0.0, le=0.0)]
 Positive = Annotated[int, Field(gt=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -112,6 +116,81 @@ class ImageInput(_Strict):
         )
 
 
+class Fft(_Strict):
+    """Magnitudes of spectra; `hop` from one to the next, by default side by side."""
+
+    n: Annotated[int, Field(ge=2)]
+    hop: Positive | None = None
+    window: Literal["hann", "hamming", "none"] = "hann"
+    log: bool = False
+
+
+class Logmel(_Strict):
+    """Energies in mel bands; `fmax` is half the rate by default."""
+
+    n_fft: Annotated[int, Field(ge=2)]
+    hop: Positive | None = None
+    mels: Positive
+    fmin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    fmax: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    window: Literal["hann", "hamming", "none"] = "hann"
+    log: bool = True
+
+
+class FftFeatures(_Strict):
+    fft: Fft
+
+
+class LogmelFeatures(_Strict):
+    logmel: Logmel
+
+
+class SignalInput(_Strict):
+    kind: Literal["signal"]
+    window: Positive  # samples
+    hop: Positive | None = None
+    rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    channels: Positive = 1
+    features: Literal["raw"] | FftFeatures | LogmelFeatures = "raw"
+    normalize: Literal["none"] | Normalize = "none"
+    quantization: Quantization | None = None
+
+    @model_validator(mode="after")
+    def _mel_has_a_rate(self) -> SignalInput:
+        if isinstance(self.features, LogmelFeatures) and self.rate_hz is None:
+            raise ValueError("mel bands need the rate of the samples, write rate_hz")
+        return self
+
+    def spec(self) -> SignalSpec:
+        mean = std = None
+        if isinstance(self.normalize, Normalize):
+            mean, std = self.normalize.mean, self.normalize.std
+        return SignalSpec(
+            window=self.window,
+            hop=self.hop or self.window,
+            rate_hz=self.rate_hz,
+            channels=self.channels,
+            features=self._features(),
+            mean=mean,
+            std=std,
+        )
+
+    def _features(self) -> Features:
+        match self.features:
+            case FftFeatures(fft=fft):
+                return Features("fft", fft.n, fft.hop or fft.n, fft.window, fft.log)
+            case LogmelFeatures(logmel=mel):
+                fmax = mel.fmax or (self.rate_hz or 0.0) / 2
+                hop = mel.hop or mel.n_fft
+                return Features(
+                    "logmel", mel.n_fft, hop, mel.window, mel.log, mel.mels, mel.fmin, fmax
+                )
+            case _:
+                return Features()
+
+
+AnyInput: TypeAlias = Annotated[ImageInput | SignalInput, Field(discriminator="kind")]
+
 # --- what comes out: the settings of pipeline/decode/<family>.py ---------------------------------
 
 
@@ -140,6 +219,33 @@ class SsdOutput(_Strict):
         return order
 
 
+class FomoOutput(_Strict):
+    activation: Literal["auto", "none", "softmax", "sigmoid"] = "auto"
+
+
+class SegmentationOutput(_Strict):
+    background: Literal["auto"] | bool = "auto"
+
+
+class AnomalyOutput(_Strict):
+    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class PlainOutput(_Strict):
+    """Of the families whose outputs say everything themselves."""
+
+
+AnyOutput: TypeAlias = (
+    ClassificationOutput
+    | YoloOutput
+    | SsdOutput
+    | FomoOutput
+    | SegmentationOutput
+    | AnomalyOutput
+    | PlainOutput
+)
+
+
 # --- the whole ---------------------------------------------------------------------------------
 
 
@@ -158,9 +264,9 @@ class Manifest(_Strict):
 
     name: Name
     version: Version
-    family: Literal["classification", "yolo", "ssd"]
-    input: ImageInput
-    output: ClassificationOutput | YoloOutput | SsdOutput
+    family: Family
+    input: AnyInput
+    output: AnyOutput
     labels: str | tuple[str, ...] = "labels.txt"
     min_score: Fraction
     sha256: Sha256
@@ -177,16 +283,56 @@ class ClassificationManifest(Manifest):
 
 class YoloManifest(Manifest):
     family: Literal["yolo"]
+    input: ImageInput
     output: YoloOutput = YoloOutput()
 
 
 class SsdManifest(Manifest):
     family: Literal["ssd"]
+    input: ImageInput
     output: SsdOutput = SsdOutput()
 
 
-OfFamily: TypeAlias = ClassificationManifest | YoloManifest | SsdManifest
-FAMILIES = ("classification", "yolo", "ssd")
+class FomoManifest(Manifest):
+    family: Literal["fomo"]
+    input: ImageInput
+    output: FomoOutput = FomoOutput()
+
+
+class SegmentationManifest(Manifest):
+    family: Literal["segmentation"]
+    input: ImageInput
+    output: SegmentationOutput = SegmentationOutput()
+
+
+class PoseManifest(Manifest):
+    family: Literal["pose"]
+    input: ImageInput
+    output: PlainOutput = PlainOutput()
+
+
+class AnomalyManifest(Manifest):
+    family: Literal["anomaly"]
+    output: AnomalyOutput = AnomalyOutput()
+    min_score: Nought = 0.0
+
+
+class GenericManifest(Manifest):
+    family: Literal["generic"]
+    output: PlainOutput = PlainOutput()
+    min_score: Nought = 0.0
+
+
+OfFamily: TypeAlias = (
+    ClassificationManifest
+    | YoloManifest
+    | SsdManifest
+    | FomoManifest
+    | SegmentationManifest
+    | PoseManifest
+    | AnomalyManifest
+    | GenericManifest
+)
 _ADAPTER: TypeAdapter[OfFamily] = TypeAdapter(Annotated[OfFamily, Field(discriminator="family")])
 
 
@@ -238,6 +384,8 @@ def _mistake(invalid: ValidationError, data: object) -> tuple[tuple[str | int, .
     found = [(_place(details, data), details) for details in invalid.errors(include_url=False)]
     where, details = max(found, key=lambda each: len(each[0]))
     match details["type"]:
+        case "union_tag_not_found" | "union_tag_invalid" if where:
+            return (*where, "kind"), "allowed: image | signal"
         case "union_tag_not_found":
             return ("family",), f"missing, allowed: {' | '.join(FAMILIES)}"
         case "union_tag_invalid":

@@ -31,7 +31,8 @@ COMMANDS = {
     "resume": "Go on inferring.",
     "reload": "Read the configuration again.",
     "models": "Import, list, test, measure and activate models.",
-    "sources": "The sources of the configuration.",
+    "sources": "List, find and test sources; a picture to aim by.",
+    "outputs": "List the outputs, switch one by hand.",
     "bench": "What the whole pipeline costs on this board.",
     "schema": "Print the JSON Schema of a document.",
     "version": "Print the version.",
@@ -80,7 +81,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def run(arguments: Sequence[str]) -> int:
+def obey(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code of the contract. Errors become one sentence on stderr."""
     as_json = "--json" in arguments
     try:

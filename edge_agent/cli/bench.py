@@ -19,7 +19,7 @@ from edge_agent.errors import UsageError
     shell_complete=complete_model,
     help="What to run.",
 )
-@click.option("--video", help="A video to read and infer. [the built-in scene]")
+@click.option("--video", help="A recording to infer. [the built-in scene or machine]")
 @click.option(
     "--seconds", type=click.FloatRange(1, 3600), default=10.0, show_default=True, help="In all."
 )

@@ -12,6 +12,12 @@ import click
 if TYPE_CHECKING:
     from edge_agent.service.demo import Shown
 
+FAULTS = {
+    "bearing": "its bearing has a flaw",
+    "imbalance": "its shaft loses its balance",
+    "looseness": "its foot works loose",
+}
+
 
 @click.command()
 @click.option(
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     type=click.IntRange(5, 3600),
     default=80,
     show_default=True,
-    help="How many seconds of the scene to watch (as fast as the machine can).",
+    help="How many seconds of the yard to watch (as fast as the machine can).",
 )
 @click.option(
     "--out",
@@ -30,9 +36,10 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Which day.")
 def command(seconds: int, out: Path, seed: int) -> None:
-    """Watch a built-in loading yard with the shipped model, and say what came of it.
+    """Watch a built-in loading yard and listen to a machine that wears out, with the two shipped
+    models, and say what came of it.
 
-    Everything is real: the int8 model, the gate, tracker and rules, the database, and the buffer
+    Everything is real: the int8 models, the gate, tracker and rules, the database, and the buffer
     in which alerts wait for a broker.
     """
     from edge_agent.policy.documents import dump
@@ -45,18 +52,23 @@ def command(seconds: int, out: Path, seed: int) -> None:
 
 def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
     from edge_agent.cli.render import account, counts, wrapped
+    from edge_agent.service.demo import MOTOR, NIGHT_H, YARD
     from edge_agent.types import Ledger
 
     report, program = shown.report, _program()
-    ledger = Ledger(**report["frames"])
+    yard, motor = (report["pipelines"][name] for name in (YARD, MOTOR))
     return [
-        f"Watched {seconds} s of a loading yard by day and by night in {report['wall_s']:.1f} s.",
+        f"Watched {seconds} s of a loading yard by day and by night, and listened to a motor for",
+        f"{NIGHT_H} h, its whole life, in {report['wall_s']:.1f} s.",
         "",
         f"Seen     {counts(shown.objects)}",
-        *wrapped("Frames   ", account(ledger)),
+        *wrapped("Frames   ", account(Ledger(**yard["frames"]))),
+        *wrapped("Heard    ", _heard(shown)),
+        *wrapped("Windows  ", account(Ledger(**motor["frames"]))),
         f"Events   {counts(shown.events)}",
         *(f"         {line}" for line in shown.lines),
-        f"Model    {report['model']} on {report['engine']}, {_invoke(report)}",
+        f"Models   {yard['model']} on {yard['engine']}, {_invoke(yard)}",
+        f"         {motor['model']} on {motor['engine']}, {_invoke(motor)}",
         f"Buffer   {shown.waiting} messages wait for a broker, none is lost",
         "",
         f"Picture  {shown.picture or 'no frame had anything in it'}",
@@ -67,6 +79,19 @@ def _summary(shown: Shown, seconds: int, out: Path) -> list[str]:
         f"Why?         {program} why {shown.best or 'EVENT'} --state {out / 'state'}",
         "",
     ]
+
+
+def _heard(shown: Shown) -> str:
+    """How the machine fared, and how much time the report left."""
+    from edge_agent.policy.documents import rfc3339
+
+    worn, reported = shown.worn, shown.reported
+    began, fails = (rfc3339(moment)[11:16] for moment in (worn.began, worn.fails))
+    fate = f"{FAULTS[worn.fault]} from {began} on, and fails at {fails}"
+    if reported is None:
+        return f"{fate}: it was not reported"
+    early = (worn.fails - reported) / 3600
+    return f"{fate}: reported at {rfc3339(reported)[11:16]}, {early:.1f} h before"
 
 
 def _program() -> str:

@@ -200,19 +200,21 @@ def _lines(stored: StoredEvent, zone: Zone) -> list[str]:
 
 def _words(stored: StoredEvent, here: Place) -> list[str]:
     from edge_agent.cli.render import wrapped
+    from edge_agent.pipeline.sentence import score_text
     from edge_agent.service.moments import local, zone_of
 
     event, about, zone = stored.event, stored.about, zone_of(here.timezone)
     closed = "it is open"
     if event.closed is not None:
         closed = f"{local(event.closed, zone)} ({event.close_reason})"
+    score, median = score_text(event.score_max), score_text(event.score_median)
     facts = {
         "id": f"{event.id} ({event.priority.value})",
         "rule": f"{event.rule} of pipeline {event.pipeline}, source {event.source}",
         "opened": f"{local(event.opened, zone)} ({zone.name})",
         "closed": closed,
         "lasted": _lasted(event),
-        "score": f"{event.score_max:.2f} at most, {event.score_median:.2f} in the middle",
+        "score": f"{score} at most, {median} in the middle",
         "model": f"{about.model} {about.version} on {about.engine}",
         "": f"sha256 {about.sha256[:16]}…, config {about.config_sha256[:16]}…",
         "advice": event.advice or "",
@@ -221,5 +223,7 @@ def _words(stored: StoredEvent, here: Place) -> list[str]:
     for name, fact in facts.items():
         lines += wrapped(f"  {name:<8}", fact) if fact else []
     # Paths stay whole, so that they can be copied.
-    lines += [f"  picture {here.state / str(item['path'])}" for item in event.evidence]
+    for item in event.evidence:
+        what = "window " if item.get("kind") == "window" else "picture"
+        lines.append(f"  {what} {here.state / str(item['path'])}")
     return [*lines, f"next: edge-agent why {event.id[:8]}"]

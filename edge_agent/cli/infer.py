@@ -1,9 +1,9 @@
-"""`edge-agent infer`: one model on pictures, once."""
+"""`edge-agent infer`: one model on pictures or windows, once."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +11,29 @@ import click
 
 from edge_agent.cli import say_error
 from edge_agent.cli.names import complete_model
-from edge_agent.cli.options import config_option, json_option, state_directory, state_option
+from edge_agent.cli.options import (
+    config_option,
+    family_option,
+    json_option,
+    state_directory,
+    state_option,
+)
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_agent.bundles.guess import Wish
+    from edge_agent.policy.inference import Inferred
     from edge_agent.service.models import Opened
-    from edge_agent.types import Detection, Image, Numbers
+    from edge_agent.types import Detection, ModelSpec, Numbers
 
-#: Says what the model found in a picture, and how many milliseconds `invoke` took.
-Look = Callable[["Image"], "tuple[tuple[Detection, ...], float]"]
+#: What the map of a segmentation's classes ends with.
+CLASSES = ".classes.png"
 
 
 @click.command()
 @click.argument("model", shell_complete=complete_model)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--family", help="classification, yolo or ssd. [guessed]")
+@family_option
 @click.option("--labels", type=click.Path(path_type=Path), help="A label file. [the model's own]")
 @click.option("--out", type=click.Path(path_type=Path), help="Annotated pictures to DIR.")
 @click.option(
@@ -38,22 +45,24 @@ Look = Callable[["Image"], "tuple[tuple[Detection, ...], float]"]
 @state_option
 @json_option
 def command(model: str, inputs: tuple[str, ...], **options: Any) -> int:
-    """Run MODEL (a bundle's name, folder or .tar, or a bare .tflite) on pictures.
+    """Run MODEL (a bundle's name, folder or .tar, or a bare .tflite) on pictures or signals.
 
-    An INPUT is a picture, a folder of pictures or a pattern. Those that cannot be read are named;
-    the others are done, and the exit code is 1.
+    An INPUT is a picture, for a model of signals a .csv, .wav or .npy file; or a folder of them, or
+    a pattern. Those that cannot be read are named; the others are done, and the exit code is 1.
     """
     from edge_agent.service.models import Demand, open_named
 
     state, as_json = state_directory(options["state"], options["config"]), options["as_json"]
-    pictures, absent = _find(inputs)
-    drawings = _drawings(pictures, options["out"])
     demand = Demand(options["engine"], options["threads"] or "auto")
     opened = open_named(model, wish(options), demand, state)
-    unread = [*absent, *_each(opened, pictures, drawings, as_json)]
+    files, absent = _find(inputs, opened.spec)
+    drawings = _drawings(files, options["out"], opened.spec)
+    unread = [*absent, *_each(opened, files, drawings, as_json)]
     for reason in unread:
         say_error("failed", reason, "", as_json)
     if not as_json:
+        if options["out"] and not drawings:
+            _say_wrapped(f"nothing is drawn of a signal: {options['out']} was left alone")
         engine = opened.engine
         _say_wrapped(f"engine: {engine.name} {engine.version}, threads: {engine.threads}")
         say_guesses(opened.spec.guessed)
@@ -75,31 +84,37 @@ def say_guesses(guessed: Numbers) -> None:
         _say_wrapped("guessed: " + ", ".join(f"{key} {value}" for key, value in guessed.items()))
 
 
-def _find(inputs: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Every picture that is there, and a sentence for each input that is not."""
-    from edge_agent.sources.images import find
+def _find(inputs: Sequence[str], spec: ModelSpec) -> tuple[list[Path], list[str]]:
+    """Every file that is there, and a sentence for each input that is not."""
+    from edge_agent.sources import images, recordings
+    from edge_agent.types import SignalSpec
 
-    pictures: list[Path] = []
+    signals = isinstance(spec.input, SignalSpec)
+    what = "signal" if signals else "picture"
+    files: list[Path] = []
     absent: list[str] = []
     for given in inputs:
-        if found := find(given):
-            pictures += found
+        if found := images.find(given, recordings.SUFFIXES if signals else images.SUFFIXES):
+            files += found
         else:
-            absent.append(f"there is no picture at {click.format_filename(given)}")
-    if not pictures:
-        raise UsageError(absent[0], "give a picture, a folder of pictures or a pattern")
-    return pictures, absent
+            absent.append(f"there is no {what} at {click.format_filename(given)}")
+    if not files:
+        raise UsageError(absent[0], f"give a {what}, a folder of {what}s or a pattern")
+    return files, absent
 
 
-def _drawings(pictures: Sequence[Path], out: Path | None) -> dict[Path, Path]:
+def _drawings(pictures: Sequence[Path], out: Path | None, spec: ModelSpec) -> dict[Path, Path]:
     """Where the annotated picture of each input goes. Raises UsageError where one would be lost."""
-    if out is None:
+    from edge_agent.types import SignalSpec
+
+    if out is None or isinstance(spec.input, SignalSpec):
         return {}
     drawings = {picture: out / f"{picture.stem}.png" for picture in pictures}
     sources = {drawing: picture for picture, drawing in drawings.items()}
     for picture, drawing in drawings.items():
-        if drawing.exists() and any(drawing.samefile(other) for other in pictures):
-            raise UsageError(f"the drawing {drawing} would replace an input", "say another --out")
+        for made in (drawing, drawing.with_suffix(CLASSES)):
+            if made.exists() and any(made.samefile(other) for other in pictures):
+                raise UsageError(f"the drawing {made} would replace an input", "say another --out")
         if sources[drawing] != picture:
             raise UsageError(
                 f"{picture} and {sources[drawing]} would both be drawn to {drawing}",
@@ -109,93 +124,84 @@ def _drawings(pictures: Sequence[Path], out: Path | None) -> dict[Path, Path]:
 
 
 def _each(
-    opened: Opened, pictures: Iterable[Path], drawings: Mapping[Path, Path], as_json: bool
+    opened: Opened, files: Iterable[Path], drawings: Mapping[Path, Path], as_json: bool
 ) -> list[str]:
-    """Run the model on every picture and say what it found; a sentence for each unreadable one."""
+    """Run the model on every input and say what it found; a sentence for each unreadable one."""
     from edge_agent.policy.documents import dump
-    from edge_agent.service.draw import annotated, write_picture
-    from edge_agent.sources.images import read_picture
+    from edge_agent.policy.inference import inference_document
+    from edge_agent.service.draw import drawn, write_picture
+    from edge_agent.service.inference import inference, items
     from edge_agent.types import Broken
 
-    look = _look(opened)
+    spec, ask = opened.spec, inference(opened, drawn=bool(drawings))
     unread = []
-    for path in pictures:
+    for path, window, item in items(opened, files):
         name = click.format_filename(path)
-        item = read_picture(path, Broken("infer", 0, 0.0, path.name, ""))
         if isinstance(item, Broken):
-            unread.append(f"{name}: {item.reason.lower()}")
+            unread.append(f"{name}: {item.reason[:1].lower()}{item.reason[1:]}")
             continue
-        found, invoke_ms = look(item.data)
+        inferred = replace(ask(name, item.data), window=window)
         if as_json:
-            click.echo(dump(_document(opened, name, invoke_ms, found)))
+            click.echo(dump(inference_document(spec, inferred)))
         else:
-            _say(name, found, opened)
+            _say(inferred, spec)
         if path in drawings:
-            write_picture(drawings[path], annotated(item.data, found, opened.spec.labels))
+            write_picture(drawings[path], drawn(item.data, spec, inferred))
+            if inferred.classes is not None:
+                write_picture(drawings[path].with_suffix(CLASSES), inferred.classes)
     return unread
-
-
-def _look(opened: Opened) -> Look:
-    from edge_agent.pipeline.decode import decoder
-    from edge_agent.pipeline.preprocess import Preprocessor
-
-    spec, engine = opened.spec, opened.engine
-    preprocess, decode = Preprocessor(spec.input, spec.input_tensor), decoder(spec)
-
-    def look(image: Image) -> tuple[tuple[Detection, ...], float]:
-        prepared = preprocess(image)
-        began = time.perf_counter()
-        outputs = engine.invoke(prepared.tensor)
-        invoke_ms = (time.perf_counter() - began) * 1000
-        return decode(outputs, prepared.geometry), invoke_ms
-
-    return look
 
 
 # --- below: words ------------------------------------------------------------------------------
 
 
-def _document(
-    opened: Opened, name: str, invoke_ms: float, found: tuple[Detection, ...]
-) -> dict[str, Any]:
-    """`inference/1`."""
-    from edge_agent.policy.documents import DIGITS, detection_document
-
-    document: dict[str, Any] = {
-        "schema": "inference/1",
-        "input": name,
-        "model": opened.spec.name,
-        "engine": opened.engine.name,
-        "family": opened.spec.family,
-        "invoke_ms": round(invoke_ms, 3),
-        "guessed": dict(opened.spec.guessed),
-    }
-    if opened.spec.family == "classification":
-        document["top"] = [
-            {"index": each.extra["index"], "label": each.label, "score": round(each.score, DIGITS)}
-            for each in found
-        ]
-    else:
-        document["detections"] = [detection_document(each) for each in found]
-    return document
+def _say(inferred: Inferred, spec: ModelSpec) -> None:
+    which = "" if inferred.window is None else f" window {inferred.window}"
+    click.echo(f"{inferred.input}{which}")
+    shown = [each for each in inferred.found if each.score >= spec.min_score]
+    for each in shown:
+        click.echo(f"  {_described(each, spec)}")
+    if spec.family == "pose":
+        click.echo(f"  {len(shown)} of {len(inferred.found)} key points above {spec.min_score:g}")
+    elif not shown:
+        click.echo(f"  {_NOTHING.get(spec.family) or f'nothing above {spec.min_score:g}'}")
 
 
-def _say(name: str, found: tuple[Detection, ...], opened: Opened) -> None:
-    click.echo(name)
-    for each in found:
-        click.echo(f"  {_described(each, opened.spec.family)}")
-    if not found:
-        click.echo(f"  nothing above {opened.spec.min_score:g}")
+#: What it means that nothing was found, where it is no question of a score.
+_NOTHING = {
+    "segmentation": "nothing but the background",
+    "anomaly": "no score: the output is not a number",
+    "generic": "the outputs hold no number",
+}
 
 
-def _described(detection: Detection, family: str) -> str:
+def _described(found: Detection, spec: ModelSpec) -> str:
+    """One line of 78 columns."""
+    from edge_agent.policy.documents import significant
+
+    x0, y0, x1, y1 = found.box
+    match spec.family:
+        case "classification":
+            return f"{found.score:.3f}  {found.label}"
+        case "pose":
+            return f"{found.score:.3f}  {_name(found)}  {x0:.3f},{y0:.3f}"
+        case "anomaly":
+            threshold = spec.output.get("threshold")
+            verdict = "" if threshold is None else f"  (threshold {threshold:g})"
+            return f"{significant(found.score):g}  {found.label}{verdict}"
+        case "generic":
+            shape = ",".join(map(str, found.extra["shape"]))
+            least, most = found.extra["min"], found.extra["max"]
+            about = f"{found.extra['dtype']}[{shape}]"
+            return f"{found.score:<12.6g}  {_name(found)}  {least:.4g} to {most:.4g}  {about}"
+    return f"{found.score:.3f}  {_name(found)}  {x0:.3f},{y0:.3f} to {x1:.3f},{y1:.3f}"
+
+
+def _name(found: Detection) -> str:
+    """The label in 24 columns."""
     from rich.cells import set_cell_size
 
-    if family == "classification":
-        return f"{detection.score:.3f}  {detection.label}"
-    x0, y0, x1, y1 = detection.box
-    label = set_cell_size(detection.label, 24)
-    return f"{detection.score:.3f}  {label}  {x0:.3f},{y0:.3f} to {x1:.3f},{y1:.3f}"
+    return set_cell_size(found.label, 24)
 
 
 def _say_wrapped(text: str) -> None:

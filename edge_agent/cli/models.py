@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_agent.cli.infer import say_guesses
+from edge_agent.cli.models_eval import evaluate
 from edge_agent.cli.names import complete_model
-from edge_agent.cli.options import config_option, json_option, state_directory, state_option
+from edge_agent.cli.options import (
+    config_option,
+    family_option,
+    json_option,
+    state_directory,
+    state_option,
+)
 from edge_agent.errors import EdgeError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +28,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Import, list, show, test, measure, activate and remove models."""
+    """Import, list, show, test, measure, judge, activate and remove models."""
+
+
+command.add_command(evaluate)
 
 
 @command.command("list")
@@ -74,7 +84,7 @@ def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> N
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="What to call it. [the file's name]")
-@click.option("--family", help="classification, yolo or ssd. [guessed]")
+@family_option
 @click.option("--labels", type=click.Path(path_type=Path), help="A label file. [the model's own]")
 @config_option
 @state_option
@@ -102,7 +112,8 @@ def import_file(
     for refusal in done.refusals:
         click.echo(f"but: {refusal}")
     if done.active:
-        click.echo(f"next: edge-agent infer {entry.name} PICTURE")
+        given = "RECORDING" if entry.size is None else "PICTURE"
+        click.echo(f"next: edge-agent infer {entry.name} {given}")
     else:
         click.echo(f"next: edge-agent models activate {entry.name} {entry.version}")
 

@@ -87,6 +87,16 @@ def complete_model(
     return _those(names, incomplete)
 
 
+def complete_output(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from edge_agent.cli.options import config_path
+    from edge_agent.config.load import read
+
+    config = read(config_path(ctx.params.get("config"))).config
+    return [] if config is None else _those(config.outputs, incomplete)
+
+
 def _those(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 

@@ -52,6 +52,13 @@ def state_option(command: Command) -> Command:
     )(command)
 
 
+def family_option(command: Command) -> Command:
+    return click.option(
+        "--family",
+        help="classification, ssd, yolo, fomo, segmentation, pose, anomaly, generic. [guessed]",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="JSON, one document a line.")(
         command

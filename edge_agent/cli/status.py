@@ -82,7 +82,8 @@ def _source(source: dict[str, Any]) -> list[str]:
 
     frames = f"{plural(source['frames'], 'frame')}, {source['failed']} broken"
     lost = f", lost {plural(source['losses'], 'time')}" if source["losses"] else ""
-    return wrapped("  ", f"{source['state']}: {frames}{lost}")
+    notes = [f"{count} {word.replace('_', ' ')}" for word, count in source["notes"].items()]
+    return wrapped("  ", f"{source['state']}: {', '.join([frames, *notes])}{lost}")
 
 
 def _pipeline(pipeline: dict[str, Any]) -> list[str]:
@@ -103,6 +104,9 @@ def _rest(status: dict[str, Any]) -> list[str]:
     from edge_agent.cli.render import plural, wrapped
 
     lines = [f"queue     {plural(status['queue']['depth'], 'message waits', 'messages wait')}"]
+    for name, output in status["outputs"].items():
+        state = {True: "on", False: "off", None: "unknown, the last change failed"}[output["on"]]
+        lines += wrapped("output    ", f"{name} ({output['kind']}): {state}")
     broker = status["broker"]
     if broker is not None:
         reached = "connected" if broker["connected"] else "not connected"

@@ -12,8 +12,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from edge_agent.config.camera_uri import is_device, is_rtsp, wants_credentials_inside
+from edge_agent.config.output_faults import output_faults
 from edge_agent.config.rules import rule_spec
 from edge_agent.config.schema import Gate, Part, Rule, RuleKeys
+from edge_agent.config.signal_faults import pipeline_faults, source_faults
 from edge_agent.config.wording import did_you_mean, listed, quoted
 from edge_agent.config.yaml_text import Fault, Marks, Path
 from edge_agent.pipeline.rulespec import rule_fault
@@ -29,11 +32,37 @@ def agreement_faults(data: object, marks: Marks) -> list[Fault]:
         faults += _unknown(pipeline, path, "source", _mapping(data, "sources"))
         faults += _gate_faults(pipeline, path)
         faults += _rules_faults(pipeline, path, marks)
+        faults += pipeline_faults(pipeline, _mapping(data, "sources"), path)
+        faults += output_faults(pipeline, _mapping(data, "outputs"), path)
+    for name, source in _mapping(data, "sources").items():
+        faults += _camera_faults(source, ("sources", name))
+        faults += source_faults(source, ("sources", name))
     faults += _together(_mapping(data, "mqtt"), ("mqtt",), "password", "username")
     tls = _mapping(_mapping(data, "mqtt"), "tls")
     faults += _together(tls, ("mqtt", "tls"), "cert", "key")
     faults += _together(tls, ("mqtt", "tls"), "key", "cert")
     return faults
+
+
+def _camera_faults(source: object, path: Path) -> Iterator[Fault]:
+    """What only a device has, only a stream, or only RTSP."""
+    uri = _text(source, "uri")
+    if _text(source, "kind") != "camera" or not isinstance(source, dict) or uri is None:
+        return
+    if is_device(uri):
+        for key in ("username", "password", "transport"):
+            if source.get(key) is not None:
+                yield Fault((*path, key), f"a device of this machine has no {key}, allowed: none")
+        return
+    yield from _together(source, path, "password", "username")
+    if source.get("transport") is not None and not is_rtsp(uri):
+        yield Fault((*path, "transport"), "transport is RTSP's, allowed with an rtsp:// uri")
+    if source.get("size") is not None:
+        message = "a stream cannot be asked for a size, allowed: none (set it in the camera)"
+        yield Fault((*path, "size"), message)
+    if wants_credentials_inside(uri) and source.get("username") is None:
+        message = "the uri has a place for credentials, allowed with username and password"
+        yield Fault((*path, "uri"), message)
 
 
 def _gate_faults(pipeline: object, path: Path) -> Iterator[Fault]:

@@ -16,12 +16,13 @@ from typing import Any, Literal, TypeAlias
 from edge_agent.config.rules import rule_spec
 from edge_agent.config.schema import Config, Pipeline
 from edge_agent.errors import UsageError
+from edge_agent.pipeline.camera import CameraSpec
 from edge_agent.pipeline.gate import GateSpec
 from edge_agent.pipeline.motion import MotionSpec
 from edge_agent.pipeline.rulespec import Kind, RuleSpec
 from edge_agent.pipeline.schedule import Schedule
 from edge_agent.pipeline.zones import Line, Zone
-from edge_agent.types import Polygon
+from edge_agent.types import Polygon, Priority
 
 Threads: TypeAlias = int | Literal["auto"]
 
@@ -42,6 +43,7 @@ class PipelineSpec:
     zones: tuple[Zone, ...]
     lines: tuple[Line, ...]
     object_masks: tuple[Polygon, ...]
+    camera: CameraSpec | None = None
 
 
 def pipeline_spec(config: Config, name: str) -> PipelineSpec:
@@ -55,29 +57,42 @@ def pipeline_spec(config: Config, name: str) -> PipelineSpec:
         engine=pipeline.engine,
         threads=pipeline.threads,
         delegate=pipeline.delegate,
-        gate=gate_spec(pipeline, rules),
+        gate=gate_spec(pipeline, rules, signal=config.sources[pipeline.source].kind == "signal"),
         privacy=pipeline.masks.privacy,
         rules=rules,
         zones=tuple(Zone(name, polygon) for name, polygon in pipeline.zones.items()),
         lines=tuple(Line(name, line.start, line.end) for name, line in pipeline.lines.items()),
         object_masks=pipeline.masks.object,
+        camera=camera_spec(pipeline),
     )
 
 
-def gate_spec(pipeline: Pipeline, rules: tuple[RuleSpec, ...]) -> GateSpec:
-    """The gate lets a new object through for as many frames as any rule needs to confirm it."""
+def camera_spec(pipeline: Pipeline) -> CameraSpec | None:
+    """None: nobody looks whether the camera is well."""
+    health = pipeline.camera_health
+    return None if health is None else CameraSpec(Priority(health.priority), health.output)
+
+
+def gate_spec(pipeline: Pipeline, rules: tuple[RuleSpec, ...], *, signal: bool = False) -> GateSpec:
+    """The gate lets what is new through for as many frames as any rule needs to confirm it.
+
+    Of a signal every window counts, unless `max_fps` is stated, and nothing is seen that moves.
+    """
     gate = pipeline.gate
     motion = None
-    if gate.motion is not None:
+    if gate.motion is not None and not signal:
         motion = MotionSpec(gate.motion.keepalive_s, gate.motion.sensitivity)
     windows = [window for needed, window in (rule.confirm for rule in rules) if needed > 1]
     return GateSpec(
-        max_fps=gate.max_fps,
+        max_fps=0.0 if signal and "max_fps" not in gate.model_fields_set else gate.max_fps,
         motion=motion,
         stationary=motion is not None if gate.stationary is None else gate.stationary,
         schedule=None if gate.schedule is None else Schedule.parse(gate.schedule),
         motion_masks=pipeline.masks.motion,
         settle=max([GateSpec().settle, *windows]),
+        settle_all=any(rule.kind is Kind.SWITCH for rule in rules),
+        camera_health=pipeline.camera_health is not None,
+        privacy=pipeline.masks.privacy,
     )
 
 
@@ -99,12 +114,12 @@ def resolve_id(text: str, hostname: str, serial: str) -> str:
 def canonical(config: Config, name: str, model_sha256: str) -> str:
     """The resolved pipeline as JSON: all defaults filled in, keys sorted, no spaces.
 
-    Without store, mqtt, secrets and paths: the model goes by its name and its hash. What is the
-    same to the pipeline is the same text, however it was written.
+    Without store, mqtt, outputs, secrets and paths: the model goes by its name and its hash. What
+    is the same to the pipeline is the same text, however it was written.
     """
     pipeline, spec = config.pipelines[name], pipeline_spec(config, name)
-    document = pipeline.model_dump(by_alias=True, exclude={"defaults", "rules"})
-    source = config.sources[pipeline.source].model_dump(exclude={"uri"})
+    document = pipeline.model_dump(by_alias=True, exclude={"defaults", "rules", "camera_health"})
+    source = config.sources[pipeline.source].model_dump(exclude={"uri", "username", "password"})
     document |= {
         "name": name,
         "source": {"name": pipeline.source, **source},
@@ -113,6 +128,11 @@ def canonical(config: Config, name: str, model_sha256: str) -> str:
         "rules": [_rule_document(rule) for rule in spec.rules],
     }
     document["gate"]["stationary"] = spec.gate.stationary
+    document["gate"]["max_fps"] = spec.gate.max_fps
+    if spec.camera is not None:
+        document["camera_health"] = {"priority": spec.camera.priority.value}
+    if spec.gate.motion is None:
+        document["gate"]["motion"] = None
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -120,6 +140,9 @@ def canonical(config: Config, name: str, model_sha256: str) -> str:
 
 def _rule_document(rule: RuleSpec) -> dict[str, Any]:
     stated = {field.name: getattr(rule, field.name) for field in fields(rule)}
+    if not rule.switched:
+        del stated["switched"]  # so that rules of older versions have the hash they had
+    del stated["output"]  # what an event switches on says nothing of how it was judged
     return stated | {
         "min_score": "model" if rule.min_score is None else rule.min_score,
         "schedule": rule.schedule and rule.schedule.text,
@@ -165,6 +188,8 @@ def worst_time_to_alert(rule: RuleSpec, fps: float) -> float:
             return _whole(rule.absent_s or 0.0, interval)
         case Kind.LEVEL:
             return interval + _whole(rule.for_s, interval)
+        case Kind.SWITCH:
+            return confirmed
 
 
 def _whole(span: float, interval: float) -> float:

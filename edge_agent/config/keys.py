@@ -155,7 +155,8 @@ def allowed(fragment: Fragment) -> str:
         case "object":
             return _mapping(fragment)
         case "array":
-            return f"a list of: {allowed(_resolved(fragment['items'], None))}"
+            some = ", at least one" if fragment.get("minItems") else ""
+            return f"a list of: {allowed(_resolved(fragment['items'], None))}{some}"
         case "number" | "integer":
             return _number(fragment)
         case "boolean":

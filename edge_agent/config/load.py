@@ -17,8 +17,10 @@ from pydantic import ValidationError
 from edge_agent.config.agreement import agreement_faults
 from edge_agent.config.mistakes import schema_faults
 from edge_agent.config.schema import Config
+from edge_agent.config.secret import Secret
 from edge_agent.config.wording import dotted, printable
 from edge_agent.config.yaml_text import Fault, Marks, Tree, parse
+from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import UsageError
 
 MAX_BYTES = 1_000_000
@@ -98,10 +100,16 @@ def refusal(path: Path, mistakes: tuple[Mistake, ...]) -> UsageError:
 
 
 def _exposed_secrets(config: Config) -> Iterator[Fault]:
-    password = config.mqtt and config.mqtt.password
-    if password and password.exposed:
-        message = f"every user of this machine may read {password.path} (chmod o-r helps)"
-        yield Fault(("mqtt", "password"), message)
+    secrets: dict[Where, Secret | None] = {
+        ("sources", name, "password"): getattr(source, "password", None)
+        for name, source in config.sources.items()
+    }
+    if config.mqtt is not None:
+        secrets["mqtt", "password"] = config.mqtt.password
+    for where, secret in secrets.items():
+        if secret and secret.exposed:
+            message = f"every user of this machine may read {secret.path} (chmod o-r helps)"
+            yield Fault(where, message)
 
 
 # --- below: the bytes ----------------------------------------------------------------------------

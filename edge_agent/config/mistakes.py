@@ -44,7 +44,7 @@ def _path(details: ErrorDetails) -> Path:
     path = details["loc"]
     if path[-1:] == ("[key]",):
         return path[:-1]
-    return path[:2] + path[3:] if path[:1] == ("sources",) else path
+    return path[:2] + path[3:] if path[:1] in (("sources",), ("outputs",)) else path
 
 
 def _missing(path: Path, data: object) -> str:

@@ -10,13 +10,15 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from edge_agent.config.schema import Rule, RuleKeys
 from edge_agent.pipeline.rulespec import Kind, RuleSpec, rule_fault
 from edge_agent.pipeline.schedule import Schedule
 from edge_agent.types import Priority
 
 #: The keys that make a rule another kind of rule.
-FORMS = ("line", "count", "absent_s", "score_above")
+FORMS = ("line", "count", "absent_s", "score_above", "switched")
 
 #: The plainest rule of each kind, to ask which defaults mean something to it.
 _PLAINEST = {
@@ -25,6 +27,7 @@ _PLAINEST = {
     Kind.COUNT: RuleSpec("", count=1),
     Kind.ABSENCE: RuleSpec("", absent_s=1.0),
     Kind.LEVEL: RuleSpec("", score_above=math.inf),
+    Kind.SWITCH: RuleSpec("", switched=True),
 }
 
 
@@ -32,7 +35,7 @@ def rule_spec(rule: Rule, defaults: RuleKeys) -> RuleSpec:
     """The rule with those defaults that mean something in a rule of its kind; its own keys win."""
     own = _stated(rule)
     inherited = {key: value for key, value in _stated(defaults).items() if key not in own}
-    if any(own.get(form) is not None for form in FORMS):
+    if any(own.get(form) is not None and own[form] is not False for form in FORMS):
         inherited = {key: value for key, value in inherited.items() if key not in FORMS}
     plainest = _PLAINEST[RuleSpec(**(inherited | own)).kind]
     meant = {
@@ -41,6 +44,14 @@ def rule_spec(rule: Rule, defaults: RuleKeys) -> RuleSpec:
         if key in FORMS or rule_fault(replace(plainest, **{key: value})) is None
     }
     return RuleSpec(**(meant | own))
+
+
+def plain_rule_spec(rule: object, defaults: object) -> RuleSpec | None:
+    """The same of plain values; None where the schema refuses them and says so itself."""
+    try:
+        return rule_spec(Rule.model_validate(rule), RuleKeys.model_validate(defaults))
+    except ValidationError:
+        return None
 
 
 def _stated(rule: RuleKeys) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from edge_agent.config.values import (
     Area,
     AsText,
+    CameraUri,
     Confirm,
     Count,
     DeviceId,
@@ -27,11 +28,14 @@ from edge_agent.config.values import (
     MinScore,
     ModelRef,
     Name,
+    OutputName,
     Place,
     PositiveSeconds,
-    Score,
+    ScoreAbove,
     Seconds,
     SecretRef,
+    SignalUriText,
+    Size,
     SomeText,
     SourceName,
     Template,
@@ -90,12 +94,51 @@ class ImagesSource(Part):
     loop: bool = key("Begin again at the end.", False)
 
 
+class CameraSource(Part):
+    kind: Literal["camera"] = key("A live camera: of this machine, or on the network.")
+    uri: CameraUri = key(
+        "/dev/video0, 0, rtsp://HOST/PATH, http://HOST/PATH, tcp://HOST:PORT; {username} and "
+        "{password} in it where the camera wants them there."
+    )
+    username: Text | None = key("For the camera.", None)
+    password: SecretRef | None = key("Where the password lies, never itself.", None)
+    transport: Literal["tcp", "udp"] = key("Of RTSP. tcp: no picture is lost on the way.", "tcp")
+    fps: float | None = key(
+        "A device is asked for so many a second; of a stream at most so many are taken. "
+        "null: as it comes.",
+        None,
+        gt=0,
+        le=240,
+    )
+    size: Size | None = key("What a device is asked for. null: its own.", None)
+    stall_s: PositiveSeconds = key("Without a picture for so long it is lost.", 10.0)
+    max_age_s: PositiveSeconds = key("A frame that waited longer is `stale`.", 2.0)
+    open_timeout_s: PositiveSeconds = key("It must have answered within this time.", 20.0)
+
+
 class SceneSource(Part):
     kind: Literal["scene"] = key("The built-in yard: people, forklifts, vans and dogs.")
     uri: Text = key("Which of its days: another seed is another day.", "built-in:?seed=7")
 
 
-Source = Annotated[VideoSource | ImagesSource | SceneSource, Field(discriminator="kind")]
+class SignalSource(Part):
+    kind: Literal["signal"] = key("Samples of a sensor or a recording, cut into windows.")
+    uri: SignalUriText = key("Which samples, and how they come: docs/signals.md.")
+    rate_hz: PositiveSeconds | None = key(
+        "Samples a second. null: as the samples say, or the model wants.", None
+    )
+    window: Count | None = key("Samples of a window. null: as the model wants.", None)
+    hop: Count | None = key("Samples from window to window. null: as the model wants.", None)
+    loop: bool = key("A recording begins again at its end.", False)
+    stall_s: PositiveSeconds = key("Without a sample for so long it is lost.", 10.0)
+    username: Text | None = key("For an MQTT broker.", None)
+    password: SecretRef | None = key("Where the password lies, never itself.", None)
+
+
+Source = Annotated[
+    CameraSource | VideoSource | ImagesSource | SceneSource | SignalSource,
+    Field(discriminator="kind"),
+]
 
 # --- pipelines -----------------------------------------------------------------------------------
 
@@ -116,10 +159,15 @@ def _false_for_null(schema: dict[str, Any]) -> None:
 
 
 class Gate(Part):
-    max_fps: float = key("Infer at most so many frames a second; 0: every frame.", 5.0, ge=0)
+    max_fps: float = key(
+        "Infer at most so many frames a second; 0: every frame, as it is of a signal "
+        "where nothing is said.",
+        5.0,
+        ge=0,
+    )
     motion: Annotated[Motion | None, BeforeValidator(_motion)] = Field(
         default_factory=Motion,
-        description="Skip frames in which nothing moved. false: off.",
+        description="Skip frames in which nothing moved. false: off, as it is of a signal.",
         json_schema_extra=_false_for_null,
     )
     stationary: bool | None = key(
@@ -159,14 +207,17 @@ class RuleKeys(Part):
     anchor: Literal["bottom", "center"] = key("The point of a box that is in a zone.", "bottom")
     confirm: Confirm = key("Seen in n of the last m inferred frames of its track.", (1, 1))
     min_score: MinScore = key("Weaker findings do not count. model: the manifest's.", "model")
-    min_area: Fraction | None = key("Smaller boxes do not count; 1 is the whole picture.", None)
-    max_area: Fraction | None = key("Larger boxes do not count.", None)
+    min_area: Fraction | None = key("What is smaller does not count; 1: the whole picture.", None)
+    max_area: Fraction | None = key("What is larger does not count.", None)
     dwell_s: Seconds = key("The condition must have held for so long.", 0.0)
     count: Count | None = key("An event when so many are there at once.", None)
     absent_s: PositiveSeconds | None = key("An event when none was there for so long.", None)
-    score_above: Score | None = key("An event when the score is above.", None)
+    score_above: ScoreAbove | None = key(
+        "An event when the score is above. model: the manifest's threshold (anomaly).", None
+    )
     for_s: Seconds = key("The score must have been above for so long.", 0.0)
-    clear_below: Score | None = key("The event closes below. null: score_above.", None)
+    clear_below: float | None = key("The event closes below. null: score_above.", None)
+    switched: bool = key("An event when the best class is another than before.", False)
     schedule: Windows | None = key("Silent outside of these windows. null: never.", None)
     cooldown_s: Seconds = key("Silent for so long after an event opened.", 0.0)
     cooldown_scope: Literal["rule", "zone", "track"] = key("What falls silent.", "rule")
@@ -175,14 +226,33 @@ class RuleKeys(Part):
         "alert: published as it happens; the others count in summaries.", "notice"
     )
     text: Template | None = key(
-        "What the event says; {label}, {zone}, {count}, {score}, {rule}, {dwell} and {direction} "
-        "are filled in. null: a plain sentence.",
+        "What the event says; {label}, {zone}, {count}, {score}, {rule}, {dwell}, {direction} and "
+        "{before} are filled in. null: a plain sentence.",
         None,
     )
     advice: SomeText | None = key("What to do about it.", None)
-    evidence: tuple[Literal["snapshot"], ...] = key(
-        "What is kept with the event.", (), strict=False
+    evidence: tuple[Literal["snapshot", "window"], ...] = key(
+        "What is kept with the event: a picture, of a signal the window.", (), strict=False
     )
+    output: OutputName | None = key("An output that is on while an event is open.", None)
+
+
+class CameraHealth(Part):
+    priority: Literal["alert", "notice", "record"] = key("Of its events.", "notice")
+    output: OutputName | None = key("An output that is on while one of them is open.", None)
+
+
+def _camera_health(value: object) -> object:
+    """`true` and `false` are switches; a mapping is on, and says more."""
+    if value is True:
+        return CameraHealth()
+    keys = ", ".join(CameraHealth.model_fields)
+    return None if value is False else no_null(value, f"true | false | a mapping with {keys}")
+
+
+def _true_or_false(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [schema["anyOf"][0], {"type": "boolean"}]
+    schema["default"] = False
 
 
 class Rule(RuleKeys):
@@ -198,6 +268,11 @@ class Pipeline(Part):
     threads: Threads = key("auto: the best by `models bench`, 1 without.", "auto")
     delegate: Text | None = key("A library such as libedgetpu.so.1.", None)
     gate: Gate = part("Which frames are inferred.", Gate)
+    camera_health: Annotated[CameraHealth | None, BeforeValidator(_camera_health)] = Field(
+        None,
+        description="An event when the camera is black, covered, frozen, blurred or moved.",
+        json_schema_extra=_true_or_false,
+    )
     masks: Masks = part("Polygons that are left out.", Masks)
     zones: dict[Name, Area] = key("Named polygons.", {})
     lines: dict[Name, Line] = key("Named lines that can be crossed.", {})
@@ -206,6 +281,34 @@ class Pipeline(Part):
 
 
 # --- what surrounds them -------------------------------------------------------------------------
+
+
+_HOLD = "Once on it stays so for at least so long."
+_ON_STOP = "off: it is off after a stop and at the next start. keep: a stop leaves it as it is."
+
+
+class CommandOutput(Part):
+    kind: Literal["command"] = key("A program that switches something.")
+    argv: tuple[Text, ...] = key(
+        "Its absolute path and its arguments; `on` or `off` comes after them.",
+        min_length=1,
+        strict=False,
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = key("It is killed after so long.", 2.0)
+    hold_s: Annotated[float, Field(ge=0, le=3600)] = key(_HOLD, 3.0)
+    on_stop: Literal["off", "keep"] = key(_ON_STOP, "off")
+
+
+class GpioOutput(Part):
+    kind: Literal["gpio"] = key("A pin of this board.")
+    chip: SomeText = key("Such as /dev/gpiochip0, or its name.")
+    line: Annotated[int, Field(ge=0, le=1023)] = key("The number of the line on that chip.")
+    active_low: bool = key("On is a low level.", False)
+    hold_s: Annotated[float, Field(ge=0, le=3600)] = key(_HOLD, 3.0)
+    on_stop: Literal["off", "keep"] = key(_ON_STOP, "off")
+
+
+Output = Annotated[CommandOutput | GpioOutput, Field(discriminator="kind")]
 
 
 class Store(Part):
@@ -249,6 +352,7 @@ class Config(Part):
     device: Device = part("Who this device is.", Device)
     sources: dict[Name, Source] = key("Where frames come from, by name.", min_length=1)
     pipelines: dict[Name, Pipeline] = key("What is done with them, by name.", min_length=1)
+    outputs: dict[Name, Output] = key("What an event can switch on, by name.", {})
     store: Store = part("The local database.", Store)
     mqtt: Mqtt | None = key("The way out. null: nothing leaves the device.", None)
     summary: Summary = part("What is told of everything that was no alert.", Summary)

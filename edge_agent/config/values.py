@@ -7,7 +7,9 @@ silently. Read `schema.py` next.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal, TypeGuard
@@ -22,8 +24,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from edge_agent.config.camera_uri import CAMERA, uri_fault
 from edge_agent.config.secret import HOW_TO_WRITE, Secret
+from edge_agent.config.signal_uri import FILES, KINDS, parse
 from edge_agent.config.wording import did_you_mean, printable, quoted, shown
+from edge_agent.errors import UsageError
 from edge_agent.pipeline.schedule import Schedule
 from edge_agent.pipeline.sentence import text_fault
 from edge_agent.pipeline.zones import polygon_fault
@@ -136,6 +141,7 @@ Labels = Annotated[str | tuple[str, ...], BeforeValidator(_labels), allowed(LABE
 Template = Annotated[str, AsText, AfterValidator(_template), allowed("text, not empty")]
 ZoneName = Annotated[str, AsText, allowed("the name of a zone of this pipeline")]
 LineName = Annotated[str, AsText, allowed("the name of a line of this pipeline")]
+OutputName = Annotated[str, AsText, allowed("the name of an output")]
 SourceName = Annotated[str, AsText, allowed("the name of a source")]
 DeviceId = Annotated[str, AsText, AfterValidator(_device_id), allowed(DEVICE_ID)]
 TimeZone = Annotated[str, AfterValidator(_timezone), allowed(TIMEZONE)]
@@ -145,6 +151,7 @@ Windows = Annotated[str, AfterValidator(_schedule), allowed(SCHEDULE)]
 
 CONFIRM = f"[n, m], whole numbers, 1 <= n <= m <= {MAX_CONFIRM}"
 MIN_SCORE = "model | a number from 0 to 1"
+SCORE_ABOVE = "model | a number"
 THREADS = f"auto | a whole number from 1 to {MAX_THREADS}"
 
 
@@ -164,6 +171,14 @@ def _min_score(value: object) -> object:
     raise _refused(value, MIN_SCORE)
 
 
+def _score_above(value: object) -> object:
+    if value == "model":
+        return value
+    if is_number(value) and math.isfinite(value):
+        return float(value)
+    raise _refused(value, SCORE_ABOVE)
+
+
 def _threads(value: object) -> object:
     if value == "auto" or (is_whole(value) and 1 <= value <= MAX_THREADS):
         return value
@@ -173,10 +188,12 @@ def _threads(value: object) -> object:
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
-Score = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Confirm = Annotated[tuple[int, int], BeforeValidator(_confirm), allowed(CONFIRM, "array")]
 MinScore = Annotated[float | Literal["model"], BeforeValidator(_min_score), allowed(MIN_SCORE)]
+ScoreAbove = Annotated[
+    float | Literal["model"], BeforeValidator(_score_above), allowed(SCORE_ABOVE)
+]
 Threads = Annotated[int | Literal["auto"], BeforeValidator(_threads), allowed(THREADS)]
 
 # --- places in the picture -----------------------------------------------------------------------
@@ -259,6 +276,47 @@ def _secret(value: object, info: ValidationInfo) -> Secret:
         raise ValueError(f"there is no file {printable(str(secret.path))} for this secret")
     return secret
 
+
+# --- cameras -------------------------------------------------------------------------------------
+
+SIZE = "WIDTHxHEIGHT in pixels, such as 1280x720"
+
+
+def _camera_uri(text: str) -> str:
+    fault = uri_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
+    return text
+
+
+def _size(text: str) -> str:
+    if re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", text) is None:
+        raise _refused(text, SIZE)
+    return text
+
+
+# --- signals -------------------------------------------------------------------------------------
+
+SIGNAL = f"{', '.join(f'{kind}:' for kind in KINDS)} and what each wants, as in docs/signals.md"
+
+
+def _signal_uri(text: str, info: ValidationInfo) -> str:
+    """The files of it are named relative to the configuration."""
+    try:
+        uri = parse(text)
+    except UsageError as fault:
+        raise ValueError(f"{fault.message}, {fault.next}") from None
+    if uri.kind not in FILES or uri.place == "-":
+        return text
+    _, _, options = text.removeprefix(f"{uri.kind}:{uri.place}").partition("?")
+    path = file_beside(_possible_path(uri.place), _beside(info))
+    return f"{uri.kind}:{path}" + (f"?{options}" if options else "")
+
+
+SignalUriText = Annotated[str, AfterValidator(_signal_uri), allowed(SIGNAL)]
+
+CameraUri = Annotated[str, AsText, AfterValidator(_camera_uri), allowed(CAMERA)]
+Size = Annotated[str, AfterValidator(_size), allowed(SIZE)]
 
 FileName = Annotated[str, AfterValidator(_file_name), allowed("the name of a file")]
 ExistingFile = Annotated[str, AfterValidator(_existing_file), allowed("the name of a file")]

@@ -58,7 +58,7 @@ class InterpreterEngine:
             details = self._interpreter.get_input_details()
             inputs, self.outputs = _specs(details), _specs(self._interpreter.get_output_details())
         _check_fixed(details, name)
-        main = main_input(inputs, name)
+        main = main_input(inputs, self.outputs, name)
         states = tuple(spec for spec in inputs if spec is not main)
         self.inputs = (main, *states)
         self.operators = _operators(self._interpreter)

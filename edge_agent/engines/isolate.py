@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PASSED = "passed.json"
-#: The picture that a model is tried on when its family is known: plain grey, in a camera's shape.
-_GREY = (480, 640, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +150,12 @@ def _invoke_twice(engine: Engine) -> float:
 
 
 def _decode(engine: Engine, model: ModelSpec) -> None:
-    """One grey picture's whole way through the model, as the pipeline will take it."""
+    """One blank frame's whole way through the model, as the pipeline will take it."""
     from edge_agent.pipeline.decode import decoder
-    from edge_agent.pipeline.preprocess import Preprocessor
+    from edge_agent.pipeline.prepare import blank, preparer
 
-    prepared = Preprocessor(model.input, model.input_tensor)(np.full(_GREY, 128, np.uint8))
-    decoder(model)(engine.invoke(prepared.tensor), prepared.geometry)
+    prepared = preparer(model)(blank(model.input))
+    decoder(model)(engine.invoke(prepared.tensor), prepared)
 
 
 def _memory(line: str) -> int:

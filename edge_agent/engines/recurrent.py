@@ -1,10 +1,11 @@
-"""Which input of a model is the picture, and which outputs are its memory for the next frame.
+"""Which input of a model a frame goes into, and which outputs are its memory for the next frame.
 
 Pure. A recurrent model takes its state as further inputs and gives the new state as further
 outputs; nothing in the file says which belongs to which. The rule: the main input is the only
-one, or the only one shaped like a picture; every other input is state, and its twin among the
-outputs has the same shape, type and quantization. There must be exactly as many such outputs as
-inputs; among several the names decide (`init_lstm_c` goes with `lstm_c`), then the order.
+one, else the only one shaped like a picture, else the only one without a twin; every other input is
+state, and its twin among the outputs has the same shape, type and quantization. There must be
+exactly as many such outputs as inputs; among several the names decide (`init_lstm_c` goes with
+`lstm_c`), then the order.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from edge_agent.errors import Refused
 from edge_agent.types import TensorSpec
 
 
-def main_input(inputs: Sequence[TensorSpec], model: str) -> TensorSpec:
+def main_input(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], model: str
+) -> TensorSpec:
     """The input that a frame goes into. Raises Refused when that is anyone's guess."""
     if not inputs:
         raise Refused(f"{model} has no input tensor")
-    if len(inputs) == 1:
-        return inputs[0]
     pictures = [spec for spec in inputs if _is_picture(spec.shape)]
-    if len(pictures) == 1:
-        return pictures[0]
+    kept = {_kind(output) for output in outputs}
+    fresh = [spec for spec in inputs if _kind(spec) not in kept]
+    for choice in (inputs, pictures, fresh):
+        if len(choice) == 1:
+            return choice[0]
     raise Refused(
         f"{model} has {len(inputs)} inputs ({_listed(inputs)}), of which "
-        f"{len(pictures) or 'none'} could be the picture; exactly one must be"
+        f"{len(fresh) or 'none'} must be given anew for each frame; exactly one must be",
+        "export the model with one input, or with its state as inputs and outputs alike",
     )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
+from edge_agent.host.gpio import LineSpec, Pin
+
 
 class FakeClock:
     """`host.clock.Clock` without a host. `advance` is the only way forward."""
@@ -30,3 +34,46 @@ class FakeClock:
         """The wall clock jumps, as when a time server is first heard of; `now` does not."""
         self._wall_offset += seconds
         self._synced = synced
+
+
+class FakeChip:
+    """A GPIO chip of `lines` lines without a board: `request` is what `host.gpio` asks of one.
+
+    `levels` are those at the pins. It refuses as the kernel does: ENOENT for another chip, EINVAL
+    for a line that it lacks, EBUSY for one that is held. `gone` makes every call fail with ENODEV,
+    as when the board at the other end of a cable is unplugged.
+    """
+
+    def __init__(self, path: str = "/dev/gpiochip0", lines: int = 8) -> None:
+        self.path = path
+        self.levels = [False] * lines
+        self.held: set[int] = set()
+        self.gone = False
+
+    def request(self, spec: LineSpec) -> Pin:
+        if self.gone or spec.path != self.path:
+            raise OSError(errno.ENOENT, "No such file or directory", spec.path)
+        if spec.line >= len(self.levels):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        if spec.line in self.held:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        self.held.add(spec.line)
+        pin = FakePin(self, spec)
+        pin.set(False)
+        return pin
+
+
+class FakePin:
+    """A line of a `FakeChip` that somebody holds."""
+
+    def __init__(self, chip: FakeChip, spec: LineSpec) -> None:
+        self._chip = chip
+        self._spec = spec
+
+    def set(self, on: bool) -> None:
+        if self._chip.gone:
+            raise OSError(errno.ENODEV, "No such device")
+        self._chip.levels[self._spec.line] = on != self._spec.active_low
+
+    def release(self) -> None:
+        self._chip.held.discard(self._spec.line)

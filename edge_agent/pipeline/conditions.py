@@ -24,7 +24,7 @@ from edge_agent.pipeline.events import TICK_S, OpenEvent
 from edge_agent.pipeline.rulespec import Kind, RuleSpec, RulesSpec
 from edge_agent.pipeline.turn import Turn
 from edge_agent.pipeline.zones import Direction, Footing, Line, Zone
-from edge_agent.types import Box, Decision, Number, Point, Track
+from edge_agent.types import Decision, Number, Point, Track
 
 _Place = TypeVar("_Place", Zone, Line)
 
@@ -162,7 +162,7 @@ class Watch:
             stay.absorbed = False
         stay.note(placed, time)
         scored = stay.track.score >= self._min_score
-        sized = not self._sized or self._least <= _area(stay.track.box) <= self._most
+        sized = not self._sized or self._least <= stay.track.area <= self._most
         good = placed and scored and sized
         stay.frames = (stay.frames << 1 | good) & self._bits
         if good:
@@ -209,7 +209,7 @@ class Watch:
         if stop == SCORE:
             return -stay.track.score
         if stop == AREA:
-            area = _area(stay.track.box)
+            area = stay.track.area
             return max(self._least - area, area - self._most)
         if stop == PLACE and self.line is not None and stay.way is None:
             return self.line.distance(stay.point)
@@ -252,7 +252,7 @@ class Watch:
 
     def _area_numbers(self, stay: Stay, time: float) -> Numbers:
         rule = self.rule
-        return {"area": _area(stay.track.box), "min": rule.min_area, "max": rule.max_area}
+        return {"area": stay.track.area, "min": rule.min_area, "max": rule.max_area}
 
     def _mask_numbers(self, stay: Stay, time: float) -> Numbers:
         return {"x": stay.point[0], "y": stay.point[1]}
@@ -275,10 +275,6 @@ class Watch:
 
     def _dwell_numbers(self, stay: Stay, time: float) -> Numbers:
         return {"s": stay.lasted(time), "need_s": self.rule.dwell_s}
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _named(places: Sequence[_Place], name: str | None) -> _Place | None:

@@ -18,6 +18,7 @@ Read `conditions.py` next.
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -46,8 +47,8 @@ def event_id(ident: Ident, pipeline: str, rule: str, subject: str, opening: str)
 class Scores:
     """The greatest and the median of any number of scores, in constant memory.
 
-    A histogram with steps of 1/1000: exact to that for scores in 0..1. Scores beyond (an anomaly
-    may have any) double the step whenever more than BINS values have been seen.
+    A histogram with steps of 1/1000, finer ones when the first score is below 0.1 (an anomaly's may
+    be of any size). The step doubles whenever more than BINS different values have been seen.
     """
 
     __slots__ = ("_bins", "_count", "_step", "max")
@@ -57,7 +58,7 @@ class Scores:
     def __init__(self, first: float) -> None:
         self._bins: dict[int, int] = {}
         self._count = 0
-        self._step = 1e-3
+        self._step = _step(first)
         self.max = first
         self.add(first)
 
@@ -88,6 +89,12 @@ class Scores:
         self._bins, self._step = halved, self._step * 2
 
 
+def _step(score: float) -> float:
+    """A thousandth, or of a small score a thousandth of its power of ten."""
+    size = abs(score)
+    return 1e-3 if size >= 0.1 or size < 1e-12 else 10.0 ** (math.floor(math.log10(size)) - 3)
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What an event opens with. `since` is when its condition began to hold."""
@@ -104,6 +111,7 @@ class Opening:
     track: int | None = None
     box: Box | None = None
     direction: str = ""
+    before: str = ""
 
 
 class OpenEvent:
@@ -158,7 +166,9 @@ class OpenEvent:
     def _text(self) -> str:
         opening = self._opening
         held = self.seen - opening.since
-        facts = Facts(opening.label, self.count, self._scores.max, held, opening.direction)
+        facts = Facts(
+            opening.label, self.count, self._scores.max, held, opening.direction, opening.before
+        )
         return sentence(self._rule, facts)
 
 

@@ -1,23 +1,25 @@
 """Is this frame worth the model's time? The first stage of a frame's way.
 
 The questions are asked in the order of their cost, and the first refusal is the one reason that the
-ledger counts: paused, schedule, stale, rate, thermal, motion, stationary. The picture is touched
-only when it comes to motion, and not at all when motion is off.
+ledger counts: paused, schedule, stale, rate, thermal, quality, motion, stationary. The picture is
+touched only when it comes to quality and motion, and not at all when both are off. So camera health
+looks at every frame that rate and heat let through, the still ones too.
 
 What passes in spite of a still picture: the first frame, one frame every `keepalive_s`, and, after
 any of the frames that passed, a few more to *settle* what that frame found. So a new object is seen
 often enough to be confirmed, and one that was moving is seen where it stopped.
 
 Rules: pure; time is the frame's own. One gate sees the frames of one pipeline in their order.
-Read `motion.py` next, then `preprocess.py`.
+Read `motion.py` and `health.py` next, then `preprocess.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_agent.pipeline.motion import Motion, MotionSpec, thumbnail
+from edge_agent.pipeline.health import Health, Report
+from edge_agent.pipeline.motion import Gray, Motion, MotionSpec, thumbnail
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.types import Box, Decision, Number, OperatingPoint, Polygon, Skip, Track
 
@@ -41,7 +43,10 @@ class GateSpec:
 
     `max_fps` 0: every frame. `motion` None: a still picture is inferred like any other.
     `stationary`: motion inside known objects that stand still is none. `settle`: a new object is
-    followed without motion until so many frames saw it (at most so many frames in a row).
+    followed without motion until so many frames saw it (at most so many frames in a row), and with
+    `settle_all` so is whatever moved: a class of the whole picture has no track that is new.
+    `camera_health`: look whether the camera is well, and skip what shows nothing; `privacy` is what
+    was blackened in the pictures.
     """
 
     max_fps: float = 5.0
@@ -50,6 +55,9 @@ class GateSpec:
     schedule: Schedule | None = None
     motion_masks: tuple[Polygon, ...] = ()
     settle: int = 3
+    settle_all: bool = False
+    camera_health: bool = False
+    privacy: tuple[Polygon, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`skip` is None when the frame passes; `decision` is the line of `why` about it."""
+    """`skip` is None when the frame passes; `decision` is the line of `why` about it.
+
+    `health` is what a look at the camera found; None where nobody looked.
+    """
 
     skip: Skip | None
     decision: Decision
+    health: Report | None = None
 
 
 class Gate:
@@ -81,6 +93,7 @@ class Gate:
         self._spec = spec
         self._rate = Pace()
         self._heat = Pace()
+        self._health = Health(spec.privacy) if spec.camera_health else None
         self._motion = Motion(spec.motion, spec.motion_masks) if spec.motion else None
         self._passed: float | None = None  # time of the last frame that passed
         self._settled = 0  # frames in a row that passed only to settle
@@ -88,7 +101,8 @@ class Gate:
     @property
     def always(self) -> bool:
         """Whether every frame passes that is neither paused nor stale nor held back by heat."""
-        return not self._spec.max_fps and self._motion is None and self._spec.schedule is None
+        looks = self._motion is not None or self._health is not None
+        return not self._spec.max_fps and not looks and self._spec.schedule is None
 
     def decide(self, look: Look) -> Verdict:
         """The verdict on one frame; a frame that passes counts as inferred."""
@@ -98,11 +112,16 @@ class Gate:
             or self._stale(look)
             or self._too_soon(look)
             or self._too_hot(look)
-            or self._unchanged(look)
+            or self._seen(look)
         )
         if verdict.skip is None:
             self._passed = look.time
         return verdict
+
+    def stand_still(self, seconds: float) -> None:
+        """Nobody looked for so long: no trouble of the camera grows meanwhile."""
+        if self._health is not None:
+            self._health.stand_still(seconds)
 
     # --- the questions, in order ----------------------------------------------------------------
 
@@ -136,11 +155,22 @@ class Gate:
         numbers |= {"max_fps": point.max_fps, "level": point.level, "heat": point.reason}
         return _skip(Skip.THERMAL, **numbers)
 
-    def _unchanged(self, look: Look) -> Verdict:
+    def _seen(self, look: Look) -> Verdict:
+        """The questions that look at the picture, at one thumbnail of it."""
+        if self._motion is None and self._health is None:
+            return _pass("every", **self._since(look), **self._clock(look))
+        small = thumbnail(look.image)
+        if self._health is None:
+            return self._unchanged(look, small)
+        health = self._health.look(small, look.time)
+        verdict = _blind(health) or self._unchanged(look, small)
+        return replace(verdict, health=health)
+
+    def _unchanged(self, look: Look, small: Gray) -> Verdict:
         numbers = self._since(look) | self._clock(look)
         if self._motion is None or self._spec.motion is None:
             return _pass("every", **numbers)
-        movement = self._motion.observe(thumbnail(look.image), look.time)
+        movement = self._motion.observe(small, look.time)
         numbers |= movement.numbers
         keepalive_s = self._spec.motion.keepalive_s
         if self._passed is None or look.time - self._passed >= keepalive_s:
@@ -159,7 +189,7 @@ class Gate:
     def _wanted(self, tracks: tuple[Track, ...]) -> int:
         """How many frames in a row may pass without motion for the sake of `tracks`."""
         seen = [track for track in tracks if track.visible]
-        if any(track.hits < self._spec.settle for track in seen):
+        if self._spec.settle_all or any(track.hits < self._spec.settle for track in seen):
             return self._spec.settle
         return int(any(not track.stationary for track in seen))
 
@@ -196,6 +226,12 @@ class Pace:
             due = due + period if late < (1.0 - EARLY) * period else time + period
         self._due, self._period = due, period
         return admitted
+
+
+def _blind(health: Report) -> Verdict | None:
+    if health.blind is None:
+        return None
+    return _skip(Skip.QUALITY, trouble=health.blind.value, **health.numbers)
 
 
 def _skip(skip: Skip, **numbers: Number) -> Verdict:

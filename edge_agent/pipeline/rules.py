@@ -10,7 +10,7 @@ Rules of the rules (docs/rules.md tells them to users):
   rules and then of the tracks.
 
 The parts: `rulespec.py` nouns, `conditions.py` what a rule makes of the tracks, `judges.py` and
-`states.py` the five kinds of rule, `events.py` the life of an event. Read `rulespec.py` next.
+`states.py` the six kinds of rule, `events.py` the life of an event. Read `rulespec.py` next.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from edge_agent.pipeline.rulespec import (
     rule_fault,
 )
 from edge_agent.pipeline.states import Absence, Count, Level
+from edge_agent.pipeline.switch import Switch
 from edge_agent.pipeline.turn import Turn
 from edge_agent.pipeline.zones import Zone
 from edge_agent.types import Event
@@ -49,6 +50,7 @@ _JUDGES: dict[Kind, type[Judge]] = {
     Kind.COUNT: Count,
     Kind.ABSENCE: Absence,
     Kind.LEVEL: Level,
+    Kind.SWITCH: Switch,
 }
 
 

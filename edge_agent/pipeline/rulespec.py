@@ -1,8 +1,9 @@
 """The nouns of the rules: what a rule asks for, what a frame shows it, what came of it.
 
-A rule is one of five kinds, told by its keys: a line is `crossing`, a number is `count`,
-`absent_s` is `absence`, `score_above` is `level`, and the rest is `presence`. A key that means
-nothing for the kind is a fault, never silently ignored. Read `rules.py` next.
+A rule is one of six kinds, told by its keys: a line is `crossing`, a number is `count`,
+`absent_s` is `absence`, `score_above` is `level`, `switched` is `switch`, and the rest is
+`presence`. A key that means nothing for the kind is a fault, never silently ignored; so is, for
+`check`, a kind that means nothing for the model's family (`family.py`). Read `rules.py` next.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     COUNT = "count"  # so many tracks at the same time
     ABSENCE = "absence"  # no track for so long
     LEVEL = "level"  # a score is above a threshold
+    SWITCH = "switch"  # the best class of the picture is another than before
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class RuleSpec:
     """One rule, as the configuration says it; None where it says nothing. See docs/rules.md.
 
     `label` None is any label. Areas are fractions of the frame, `*_s` seconds. `min_score` None
-    is the model's own.
+    is the model's own, and so is `score_above` "model": the threshold that came with the model.
     """
 
     name: str
@@ -47,9 +49,10 @@ class RuleSpec:
     dwell_s: float = 0.0
     count: int | None = None
     absent_s: float | None = None
-    score_above: float | None = None
+    score_above: float | Literal["model"] | None = None
     for_s: float = 0.0
     clear_below: float | None = None  # None: score_above
+    switched: bool = False
     schedule: Schedule | None = None
     cooldown_s: float = 0.0
     cooldown_scope: Scope = "rule"
@@ -58,6 +61,7 @@ class RuleSpec:
     text: str | None = None
     advice: str | None = None
     evidence: tuple[str, ...] = ()
+    output: str | None = None
 
     @property
     def kind(self) -> Kind:
@@ -67,6 +71,8 @@ class RuleSpec:
             return Kind.LEVEL
         if self.absent_s is not None:
             return Kind.ABSENCE
+        if self.switched:
+            return Kind.SWITCH
         return Kind.PRESENCE if self.count is None else Kind.COUNT
 
     @property
@@ -99,13 +105,15 @@ KEYS_OF_KIND: dict[Kind, frozenset[str]] = {
     Kind.COUNT: _OF_TRACKS | {"zone", "dwell_s", "count"},
     Kind.ABSENCE: _OF_TRACKS | {"zone", "absent_s"},
     Kind.LEVEL: frozenset({"score_above", "for_s", "clear_below"}),
+    Kind.SWITCH: frozenset({"switched", "min_score", "confirm"}),
 }
 _TOLD_BY = {
-    Kind.PRESENCE: "without `line`, `count`, `absent_s` and `score_above`",
+    Kind.PRESENCE: "without `line`, `count`, `absent_s`, `score_above` and `switched`",
     Kind.CROSSING: "with `line`",
     Kind.COUNT: "with `count`",
     Kind.ABSENCE: "with `absent_s`",
     Kind.LEVEL: "with `score_above`",
+    Kind.SWITCH: "with `switched`",
 }
 
 
@@ -126,13 +134,22 @@ def _numbers_fault(rule: RuleSpec) -> str | None:
         return f"`confirm: [{needed}, {window}]` asks for {needed} of {window} frames"
     if rule.min_area is not None and rule.max_area is not None and rule.min_area > rule.max_area:
         return f"`min_area` {rule.min_area:g} is above `max_area` {rule.max_area:g}"
-    if (
-        rule.score_above is not None
-        and rule.clear_below is not None
-        and rule.clear_below > rule.score_above
-    ):
-        return f"`clear_below` {rule.clear_below:g} is above `score_above` {rule.score_above:g}"
-    return None
+    return None if isinstance(rule.score_above, str) else _gap_fault(rule, rule.score_above)
+
+
+def _gap_fault(rule: RuleSpec, above: float | None) -> str | None:
+    if above is None or rule.clear_below is None or rule.clear_below <= above:
+        return None
+    return f"`clear_below` {rule.clear_below:g} is above `score_above` {above:g}"
+
+
+def threshold_fault(rule: RuleSpec, threshold: float | None) -> str | None:
+    """What `score_above: model` says against the threshold of the model; None: nothing."""
+    if rule.score_above != "model":
+        return None
+    if threshold is None:
+        return "`score_above: model` needs a model with a threshold, allowed: a number"
+    return _gap_fault(rule, threshold)
 
 
 def _scope_fault(rule: RuleSpec) -> str | None:
@@ -153,7 +170,8 @@ class Ident:
 class RulesSpec:
     """Everything that the rules of one pipeline need to know.
 
-    The rules may name only zones and lines that stand here. `min_score` is the model's.
+    The rules may name only zones and lines that stand here. `min_score` and `threshold` are the
+    model's; without a threshold no rule may ask for the model's (`threshold_fault`).
     """
 
     pipeline: str
@@ -163,6 +181,7 @@ class RulesSpec:
     lines: tuple[Line, ...] = ()
     object_masks: tuple[Polygon, ...] = ()
     min_score: float = 0.0
+    threshold: float | None = None
     ident: Ident = Ident()
 
 

@@ -12,18 +12,22 @@ from string import Formatter
 
 from edge_agent.pipeline.rulespec import Kind, RuleSpec
 
-FIELDS = ("label", "zone", "count", "score", "rule", "dwell", "direction")
+FIELDS = ("label", "zone", "count", "score", "rule", "dwell", "direction", "before")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a text may tell of an event; `dwell_s` is how long its condition has held."""
+    """What a text may tell of an event.
+
+    `dwell_s`: how long its condition has held; `before`: the class before the switch.
+    """
 
     label: str | None
     count: int
     score: float
     dwell_s: float
     direction: str = ""
+    before: str = ""
 
 
 def text_fault(template: str) -> str | None:
@@ -46,15 +50,21 @@ def sentence(rule: RuleSpec, facts: Facts) -> str:
         label=facts.label or " or ".join(rule.labels) or "object",
         zone=rule.place or "the picture",
         count=facts.count,
-        score=f"{facts.score:.2f}",
+        score=score_text(facts.score),
         rule=rule.name,
         dwell=f"{facts.dwell_s:.1f} s",
         direction=facts.direction,
+        before=facts.before,
     )
 
 
 def storm_sentence(rule: RuleSpec, count: int) -> str:
     return f"{rule.name}: {count} further opening{'s' * (count != 1)} within the hour"
+
+
+def score_text(score: float) -> str:
+    """Two decimals; of a small one, which an area or an anomaly may be, two digits."""
+    return f"{score:.2f}" if abs(score) >= 0.1 or not score else f"{score:.2g}"
 
 
 def _plain(rule: RuleSpec) -> str:
@@ -67,5 +77,7 @@ def _plain(rule: RuleSpec) -> str:
             return "no {label} in {zone} for {dwell}"
         case Kind.LEVEL:
             return "{label}: score {score}" if rule.label else "{rule}: score {score}"
+        case Kind.SWITCH:
+            return "{label} after {before}"
         case Kind.PRESENCE:
             return "{label} in {zone} for {dwell}" if rule.dwell_s else "{label} in {zone}"

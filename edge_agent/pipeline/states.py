@@ -2,7 +2,7 @@
 
 Each has one event at a time. A count bears short failures like a stay does (`conditions.py`); an
 absence ends with the first confirmed track that is seen in place; a level rises above
-`score_above` and ends below `clear_below`. Read `why.py` next.
+`score_above` and ends below `clear_below`. Read `switch.py` next, the fourth of them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from edge_agent.pipeline.events import TICK_S, Cooldowns, OpenEvent, Opening, St
 from edge_agent.pipeline.judges import Judge
 from edge_agent.pipeline.rulespec import RuleSpec, RulesSpec
 from edge_agent.pipeline.turn import Turn
-from edge_agent.types import Decision, NearMiss
+from edge_agent.types import Decision, NearMiss, Number
 
 
-class _State(Judge):
+class State(Judge):
     """One condition: opens when it has held for `_needed_s`, closes when its spell is over."""
 
     _needed_s: float
@@ -47,16 +47,20 @@ class _State(Judge):
     def _step(self, turn: Turn) -> None:
         self._observe(turn)
         if self._spell.since is None:
-            self._absorbed = False
-            if self._event is not None:
-                turn.closed.append(self._event.event(turn.time, "cleared"))
-                self._event = None
+            self._clear(turn)
         elif self._event is not None:
             self._go_on(self._event, turn)
         elif self._due(turn.time) and not self._absorbed:
             event = self._attempt(self._opening(turn), turn)
             self._absorbed = isinstance(event, Storm)
             self._event = None if self._absorbed else event
+
+    def _clear(self, turn: Turn) -> None:
+        """The spell is over."""
+        self._absorbed = False
+        if self._event is not None:
+            turn.closed.append(self._event.event(turn.time, "cleared"))
+            self._event = None
 
     def _due(self, time: float) -> bool:
         return self._holds and self._spell.lasted(time) >= self._needed_s - TICK_S
@@ -94,7 +98,7 @@ class _State(Judge):
         self._absorbed = False
 
 
-class _Crowd(_State):
+class _Crowd(State):
     """What rules about the number of tracks in place share."""
 
     def __init__(self, rule: RuleSpec, spec: RulesSpec, cooldowns: Cooldowns) -> None:
@@ -184,21 +188,27 @@ class Absence(_Crowd):
         self._seen_at = None
 
 
-class Level(_State):
-    """The best score of its labels is above `score_above` for `for_s`, until `clear_below`."""
+class Level(State):
+    """The best score of its labels is above `score_above` for `for_s`, until `clear_below`.
+
+    Where nothing of its labels was found there is no score, and nothing is above anything.
+    """
 
     def __init__(self, rule: RuleSpec, spec: RulesSpec, cooldowns: Cooldowns) -> None:
         super().__init__(rule, spec, cooldowns)
-        assert rule.score_above is not None
-        self._above = rule.score_above
-        self._below = rule.score_above if rule.clear_below is None else rule.clear_below
+        above = spec.threshold if rule.score_above == "model" else rule.score_above
+        assert isinstance(above, int | float)
+        self._above = above
+        self._below = above if rule.clear_below is None else rule.clear_below
         self._needed_s = rule.for_s
+        self._found = False
 
     def _observe(self, turn: Turn) -> None:
         if turn.sight.inferred:
             self._read(turn)
         raised = self._event is not None or self._absorbed
-        self._holds = self._score >= self._below if raised else self._score > self._above
+        enough = self._score >= self._below if raised else self._score > self._above
+        self._holds = self._found and enough
         if not self._holds:
             self._spell.since = None
         elif self._spell.since is None:
@@ -206,13 +216,18 @@ class Level(_State):
 
     def _read(self, turn: Turn) -> None:
         labels = self.rule.labels
-        self._score, self._label = 0.0, self.rule.only_label
+        self._found, self._score, self._label = False, 0.0, self.rule.only_label
         for found in turn.sight.detections:
-            if (not labels or found.label in labels) and found.score > self._score:
-                self._score, self._label = found.score, found.label
+            better = found.score > self._score or not self._found  # scores may be below 0
+            if better and (not labels or found.label in labels):
+                self._found, self._score, self._label = True, found.score, found.label
 
     def _decisions(self, time: float) -> tuple[Decision, ...]:
-        numbers = {"score": self._score, "above": self._above, "label": self._label}
+        numbers: dict[str, Number] = {
+            "score": self._score if self._found else None,
+            "above": self._above,
+            "label": self._label,
+        }
         rated = Decision("score", "pass" if self._holds else "stop", numbers)
         if not self._holds or not self._needed_s:
             return (rated,)

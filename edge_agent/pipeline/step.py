@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge_agent.pipeline.camera import Camera
 from edge_agent.pipeline.decode import Decoder
 from edge_agent.pipeline.gate import Gate, Look
-from edge_agent.pipeline.preprocess import Prepared, Preprocessor
+from edge_agent.pipeline.health import Report
+from edge_agent.pipeline.prepare import Preparer
+from edge_agent.pipeline.preprocess import Prepared
 from edge_agent.pipeline.redact import redact
 from edge_agent.pipeline.rules import Rules, Sight
 from edge_agent.pipeline.schedule import Calendar
@@ -47,11 +50,12 @@ class Parts:
     """What a pipeline is made of."""
 
     gate: Gate
-    preprocess: Preprocessor
+    preprocess: Preparer
     engine: Engine
     decode: Decoder
     tracker: Tracker | None  # None: the family has no objects to follow (classification)
     rules: Rules
+    camera: Camera | None = None  # None: nobody looks whether the camera is well
     privacy: tuple[Polygon, ...] = ()  # blackened before anything looks at the picture
     min_score: float = 0.0  # weaker findings keep a track alive, and are no findings otherwise
 
@@ -147,12 +151,17 @@ class Pipeline:
         verdict = self._parts.gate.decide(self._look(frame, around))
         self.laps.lap("gate")
         if verdict.skip is not None:
-            return self._skipped(frame, around, verdict.skip, verdict.decision)
-        return self._inferred(frame, around, verdict.decision, ahead)
+            outcome = self._skipped(frame, around, verdict.skip, verdict.decision)
+        else:
+            outcome = self._inferred(frame, around, verdict.decision, ahead)
+        if verdict.health is None or self._parts.camera is None:
+            return outcome
+        return self._with_health(outcome, self._parts.camera, verdict.health, around)
 
     def away(self, seconds: float) -> None:
         """The source was lost for so long: nobody watched, so dwell and absence stand still."""
         self._parts.rules.stand_still(seconds)
+        self._parts.gate.stand_still(seconds)
         # The frame that comes next must not count the same gap again.
         self._previous = None if self._previous is None else self._previous + seconds
         self._watched = None if self._watched is None else self._watched + seconds
@@ -162,11 +171,15 @@ class Pipeline:
         self._parts.engine.reset()
 
     def open_events(self) -> tuple[Event, ...]:
-        return self._parts.rules.open_events()
+        camera = self._parts.camera
+        events = self._parts.rules.open_events()
+        return events if camera is None else (*events, *camera.open_events())
 
     def close(self, time: float, reason: str) -> tuple[Event, ...]:
         """Close every open event: "ended" at the end of an input, "stopped" on a stop."""
-        return self._closed(self._parts.rules.close_all(time, reason))
+        camera = self._parts.camera
+        closed = self._closed(self._parts.rules.close_all(time, reason))
+        return closed if camera is None else (*closed, *camera.close_all(time, reason))
 
     # --- below, in call order -----------------------------------------------------------------
 
@@ -213,7 +226,7 @@ class Pipeline:
         else:
             prepared, outputs = ahead.prepared, ahead.outputs
             self.laps.seconds |= ahead.seconds
-        found = self._parts.decode(outputs, prepared.geometry)
+        found = self._parts.decode(outputs, prepared)
         self.laps.lap("decode")
         detections, track_ids = self._follow(found, frame.time)
         self.laps.lap("track")
@@ -231,6 +244,17 @@ class Pipeline:
             self._opened(changes.opened, story),
             self._closed(changes.closed),
             tuple(replace(miss, decisions=(*story, *miss.decisions)) for miss in changes.misses),
+        )
+
+    def _with_health(
+        self, outcome: Outcome, camera: Camera, health: Report, around: Circumstances
+    ) -> Outcome:
+        """The outcome, and what the camera's own state opened and closed."""
+        changes = camera.step(outcome.frame, health, around.calendar)
+        return replace(
+            outcome,
+            opened=(*outcome.opened, *changes.opened),
+            closed=(*outcome.closed, *changes.closed),
         )
 
     def _invoke(self, tensor: Array) -> tuple[Array, ...]:
@@ -286,13 +310,19 @@ class Pipeline:
     def _keep_time(self, time: float, skip: Skip | None) -> None:
         """Stop the rules' clocks over time in which nobody watched.
 
-        Paused, outside the schedule, during a swap: all of it. By heat: gaps of more than
-        `LONGEST_GAP_S` between two frames that were really looked at.
+        Paused, outside the schedule, during a swap, with nothing in the picture: all of it. By
+        heat: gaps of more than `LONGEST_GAP_S` between two frames that were really looked at.
         """
         gap = 0.0 if self._previous is None else time - self._previous
         self._previous = time
         if skip in NOT_WATCHING:
             self._parts.rules.stand_still(gap)
+            self._parts.gate.stand_still(gap)
+            self._watched, self._hot = time, False
+        elif skip is Skip.QUALITY:
+            # Frames in between were skipped by the rate: they had shown nothing either.
+            blind = 0.0 if self._watched is None else time - self._watched
+            self._parts.rules.stand_still(blind)
             self._watched, self._hot = time, False
         elif skip is Skip.THERMAL:
             self._hot = True

@@ -148,6 +148,7 @@ _GATE: dict[tuple[str, str], Callable[[Numbers], str]] = {
     ("skip", "stale"): _stale,
     ("skip", "rate"): _rate,
     ("skip", "thermal"): _heat,
+    ("skip", "quality"): lambda n: f"the picture is {n['trouble']}, {_tones(n)}",
     ("skip", "motion"): lambda n: f"no motion, {_changed(n)}",
     ("skip", "stationary"): lambda n: f"in standing objects only, {_changed(n)}",
 }
@@ -172,6 +173,8 @@ def _label(n: Numbers) -> str:
 def _score(n: Numbers) -> str:
     if "above" in n:
         of = f" of {_name(n['label'])}" if n["label"] else ""
+        if n["score"] is None:
+            return f"score{of}: nothing found, needs more than {_number(n['above'])}"
         return f"score{of} {_number(n['score'])}: needs more than {_number(n['above'])}"
     return f"score {_number(n['score'])}: needs {_number(n['min'])}"
 
@@ -219,6 +222,16 @@ def _absence(n: Numbers) -> str:
     return f"absence {_seconds(n['s'])}: needs {_seconds(n['need_s'])}, now {now}"
 
 
+def _switch(n: Numbers) -> str:
+    if n["label"] is None:
+        return f"switch: no class seen, the last was {_name(n['before'] or 'none')}"
+    if n["before"] is None:
+        return f"switch: {_name(n['label'])} is the first class, it follows none"
+    if n["label"] == n["before"]:
+        return f"switch: still {_name(n['label'])}, wanted {_name(n['wanted'])}"
+    return f"switch: {_name(n['label'])} after {_name(n['before'])}, wanted {_name(n['wanted'])}"
+
+
 def _schedule(n: Numbers) -> str:
     clock = "" if n["clock"] == "synced" else ", open: the clock is unsynced"
     return f"schedule {_name(n['window'])}: local time {n['local']}{clock}"
@@ -231,6 +244,21 @@ def _cooldown(n: Numbers) -> str:
 
 def _max_per_hour(n: Numbers) -> str:
     return f"max_per_hour: {n['opened']} opened in the last hour, allowed {n['max']}"
+
+
+def _camera(n: Numbers) -> str:
+    lasted = f"camera {n['trouble']} {_seconds(n['s'])}: needs {_seconds(n['need_s'])}"
+    match n["trouble"]:
+        case "blurred":
+            return f"{lasted}, soft {_number(n['soft'])} of its detail"
+        case "moved":
+            return f"{lasted}, edges lost {_number(n['lost'])}, kept {_number(n['kept'])}"
+    return f"{lasted}, {_tones(n)}"
+
+
+def _tones(n: Numbers) -> str:
+    soft = f", soft {_number(n['soft'])}" if "soft" in n else ""
+    return f"grey {_number(n['level'])}, spread {_number(n['spread'])}{soft}"
 
 
 def _where(n: Numbers) -> str:
@@ -256,6 +284,8 @@ _PHRASES: dict[str, Callable[[Numbers], str]] = {
     "dwell": _dwell,
     "count": _count,
     "absence": _absence,
+    "camera": _camera,
+    "switch": _switch,
     "schedule": _schedule,
     "cooldown": _cooldown,
     "max_per_hour": _max_per_hour,

@@ -7,15 +7,20 @@ always give the same bytes. The schemas stand in `edge_agent/schemas/`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from edge_agent.types import Decision, Detection, Event, Outcome
+from edge_agent.types import Decision, Detection, Event, Number, Outcome
 
 #: Digits that survive: a box to 1/10000 of the frame, a score to 1/10000.
 DIGITS = 4
+#: Of a smaller score as many digits survive: an anomaly's may be of any size.
+SMALL = 0.01
+#: Numbers of decisions that are scores.
+_SCORES = frozenset({"score", "best_score", "above"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +58,18 @@ def rounded(values: Sequence[float]) -> list[float]:
     return [round(float(value), DIGITS) for value in values]
 
 
+def rounded_score(score: float) -> float:
+    """To 1/10000, and a small one to as many significant digits."""
+    return round(score, DIGITS) if abs(score) >= SMALL else float(f"{score:.{DIGITS}g}")
+
+
+def significant(value: Any) -> Any:
+    """Six digits of a number of any size; null for one that is none; all else as it is."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
 def event_document(event: Event, about: About) -> dict[str, Any]:
     """`event/1`, with the decisions that led to it."""
     return {
@@ -70,8 +87,8 @@ def event_document(event: Event, about: About) -> dict[str, Any]:
         "closed": None if event.closed is None else rfc3339(event.closed),
         "close_reason": event.close_reason,
         "score": {
-            "max": round(event.score_max, DIGITS),
-            "median": round(event.score_median, DIGITS),
+            "max": rounded_score(event.score_max),
+            "median": rounded_score(event.score_median),
         },
         "track": event.track,
         "count": event.count,
@@ -95,11 +112,17 @@ def alert_document(event: Event, about: About) -> dict[str, Any]:
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:
-    numbers = {
-        key: round(value, DIGITS) if isinstance(value, float) else value
-        for key, value in decision.numbers.items()
-    }
+    numbers = {key: _number(key, value) for key, value in decision.numbers.items()}
     return {"stage": decision.stage, "verdict": decision.verdict, "numbers": numbers}
+
+
+def _number(key: str, value: Number) -> Number:
+    """Rounded; a limit that is none (`min_score` of raw tensors) is null."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return rounded_score(value) if key in _SCORES else round(value, DIGITS)
 
 
 def detections_document(pipeline: str, model: str, outcome: Outcome) -> dict[str, Any]:
@@ -123,7 +146,7 @@ def detections_document(pipeline: str, model: str, outcome: Outcome) -> dict[str
 def detection_document(detection: Detection) -> dict[str, Any]:
     return {
         "label": detection.label,
-        "score": round(detection.score, DIGITS),
+        "score": rounded_score(detection.score),
         "box": rounded(detection.box),
-        **detection.extra,
+        **{key: significant(value) for key, value in detection.extra.items()},
     }

@@ -31,9 +31,10 @@ OTHER = "other"
 class Window:
     """The counts of one pipeline since `opened`.
 
-    `labels`: detections per label, so that their sum is the count of `score`. `zones`, `rules`:
-    events that opened, of every priority. `latency`: milliseconds from a frame's time of capture
-    to the end of its step, of inferred frames.
+    `labels`: detections per label, so that their sum is the count of `score`, where scores below 0
+    (of a generic model) count as 0. `zones`, `rules`: events that opened, of every priority.
+    `latency`: milliseconds from a frame's time of capture to the end of its step, of inferred
+    frames.
     """
 
     pipeline: str
@@ -48,7 +49,7 @@ class Window:
         """Count what one frame led to; the ledger counts the frame itself."""
         for detection in outcome.detections:
             self.labels[detection.label] += 1
-            self.score.add(detection.score)
+            self.score.add(max(detection.score, 0.0))
         for event in outcome.opened:
             self.rules[event.rule] += 1
             if event.zone is not None:

@@ -6,6 +6,7 @@ the worker and the replay hold in their hands. Read `runner.py` next.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,19 +17,28 @@ from edge_agent.config.schema import Config
 from edge_agent.engines import EngineName
 from edge_agent.engines.choice import Choice, choose
 from edge_agent.engines.measure import kept
+from edge_agent.errors import UsageError
+from edge_agent.pipeline.camera import Camera
 from edge_agent.pipeline.decode import decoder
+from edge_agent.pipeline.decode.pose import COCO
+from edge_agent.pipeline.family import followed
 from edge_agent.pipeline.gate import Gate
-from edge_agent.pipeline.preprocess import Preprocessor
+from edge_agent.pipeline.prepare import preparer
 from edge_agent.pipeline.rules import Ident, Rules, RulesSpec
+from edge_agent.pipeline.rulespec import threshold_fault
 from edge_agent.pipeline.step import Parts, Pipeline
-from edge_agent.pipeline.track import Tracker, TrackSpec
+from edge_agent.pipeline.subjects import Subjects
+from edge_agent.pipeline.track import CELLS, Tracker, TrackSpec
 from edge_agent.policy.documents import About
 from edge_agent.ports import Engine, Stopwatch
 from edge_agent.service.models import open_model
 from edge_agent.types import ModelSpec
 
-#: Families whose findings are objects that can be followed from frame to frame.
-FOLLOWED = frozenset({"yolo", "ssd"})
+#: Families in whose weaker findings a confident object may be seen again. Those of a heat map would
+#: change the outlines of all others.
+_SEEN_WEAKLY = frozenset({"yolo", "ssd"})
+#: Families of which every finding counts: their scores have no scale that is the same for all.
+_ALL_COUNT = frozenset({"anomaly", "generic"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +77,19 @@ def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembl
     )
     opened = open_model(bundle, replace(choice.plan, delegate=spec.delegate), site.state)
     model, engine = opened.spec, opened.engine
-    pipeline = Pipeline(_parts(spec, model, engine, site.ident), clock)
+    pipeline = Pipeline(parts_of(spec, model, engine, site.ident), clock)
     sha = config_sha256(config, name, model.sha256)
     about = About(model.name, model.version, model.sha256, engine.name, sha)
     text = canonical(config, name, model.sha256)
     return Assembled(spec, bundle, model, choice, engine, pipeline, about, text)
 
 
-def _parts(spec: PipelineSpec, model: ModelSpec, engine: Engine, ident: Ident) -> Parts:
+def parts_of(spec: PipelineSpec, model: ModelSpec, engine: Engine, ident: Ident) -> Parts:
+    """What a pipeline is made of, by its configuration and by its model's family.
+
+    Raises Refused when the model's tensors do not fit, UsageError when a rule asks for a threshold
+    that did not come with the model.
+    """
     rules = RulesSpec(
         pipeline=spec.name,
         source=spec.source,
@@ -83,25 +98,53 @@ def _parts(spec: PipelineSpec, model: ModelSpec, engine: Engine, ident: Ident) -
         lines=spec.lines,
         object_masks=spec.object_masks,
         min_score=model.min_score,
+        threshold=_threshold(spec, model),
         ident=ident,
     )
     lowest = _lowest_score(spec, model)
-    follow = model.family in FOLLOWED
     # Half of what counts is enough to keep a track alive that was confident before (ByteTrack).
-    weakest = lowest / 2 if follow else lowest
+    weakest = lowest / 2 if model.family in _SEEN_WEAKLY else lowest
     return Parts(
         gate=Gate(spec.gate),
-        preprocess=Preprocessor(model.input, model.input_tensor),
+        preprocess=preparer(model),
         engine=engine,
         decode=decoder(replace(model, min_score=weakest)),
-        tracker=Tracker(TrackSpec(high=lowest, low=weakest)) if follow else None,
+        tracker=_tracker(model, lowest, weakest) if followed(model.family) else None,
         rules=Rules(rules),
+        camera=None if spec.camera is None else Camera(spec.camera, rules),
         privacy=spec.privacy,
         min_score=lowest,
     )
 
 
+def _tracker(model: ModelSpec, lowest: float, weakest: float) -> Tracker:
+    """How the findings of the model's family are followed."""
+    match model.family:
+        case "pose":
+            return Subjects(model.labels or COCO, TrackSpec(high=lowest))
+        case "segmentation":
+            return Subjects(model.labels, TrackSpec(high=lowest), areas=True)
+        case "fomo":
+            return Tracker(replace(CELLS, high=lowest, low=lowest))
+    return Tracker(TrackSpec(high=lowest, low=weakest))
+
+
+def _threshold(spec: PipelineSpec, model: ModelSpec) -> float | None:
+    """The threshold that came with the model. Raises UsageError when a rule asks for it in vain."""
+    threshold = model.output.get("threshold")
+    for rule in spec.rules:
+        fault = threshold_fault(rule, threshold)
+        if fault is not None:
+            raise UsageError(f"rule {rule.name} of pipeline {spec.name}: {fault}")
+    return threshold
+
+
 def _lowest_score(spec: PipelineSpec, model: ModelSpec) -> float:
     """From which score on a finding counts: nothing is dropped that any rule wants to see."""
-    wanted = [rule.min_score for rule in spec.rules if rule.min_score is not None]
-    return min([model.min_score, *wanted])
+    if model.family in _ALL_COUNT:
+        return -math.inf
+    wanted = [model.min_score]
+    for rule in spec.rules:
+        asked = (rule.min_score, rule.score_above, rule.clear_below)
+        wanted += [score for score in asked if isinstance(score, int | float)]
+    return min(wanted)

@@ -17,9 +17,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from edge_agent.bundles.find import find
+from edge_agent.bundles.manifest import SignalInput
 from edge_agent.config.schema import Config
 from edge_agent.errors import UsageError
-from edge_agent.pipeline.preprocess import Preprocessor
+from edge_agent.pipeline.prepare import preparer
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
 from edge_agent.ports import Source
@@ -29,13 +31,14 @@ from edge_agent.service.replay import Wishes, runner_of
 from edge_agent.service.report import begin, run_report
 from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.store.record import open_store
-from edge_agent.types import Frame
+from edge_agent.types import Frame, InputSpec, SignalSpec
 
 PIPELINE = "bench"
 ROUND_S = 0.5
 #: Pictures kept in memory, so that reading them does not count.
 KEPT = 64
 SCENE = "built-in:?seed=7&frames=64"
+MACHINE = "built-in:?seed=7&hours=0.05"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,9 @@ def bench(model: str, video: str | None, seconds: float, state: Path) -> Benched
     """Rounds of reading, bare invoke and the pipeline, for about `seconds` in all."""
     cost = begin(stopwatch())
     with _runner(model, state) as runner:
-        frames = _frames(video or SCENE)
-        turns = _Turns(runner, frames, video or SCENE)
+        wanted = runner.assembled.model.input
+        uri = video or built_in(wanted)
+        turns = _Turns(runner, _frames(uri, wanted), uri)
         fps: dict[str, list[float]] = {name: [] for name in turns.work}
         until = time.perf_counter() + seconds
         while time.perf_counter() < until or len(fps["pipeline"]) < 2:
@@ -78,8 +82,9 @@ class _Turns:
         model = runner.assembled.model
         self._runner = runner
         self._frames = cycle(frames)
-        self._tensor = Preprocessor(model.input, model.input_tensor)(frames[0].data).tensor
+        self._tensor = preparer(model)(frames[0].data).tensor
         self._uri = uri
+        self._wanted = model.input
         self._source: Source | None = None
         self._index = 0
         self._around = Circumstances(Calendar(UTC))
@@ -91,7 +96,7 @@ class _Turns:
 
     def _read(self) -> object:
         if self._source is None:
-            self._source = open_input(self._uri, 0.0)
+            self._source = open_input(self._uri, 0.0, None, self._wanted)
             self._source.open()
         item = self._source.read()
         if item is None:
@@ -116,8 +121,15 @@ def _rate(once: Callable[[], object]) -> float:
     return count / spent
 
 
-def _frames(uri: str) -> list[Frame]:
-    source = open_input(uri, 0.0)
+def built_in(wanted: InputSpec | SignalSpec) -> str:
+    """What is read where nothing is said: the scene, or the machine at the model's rate."""
+    if isinstance(wanted, SignalSpec):
+        return MACHINE if wanted.rate_hz is None else f"{MACHINE}&rate_hz={wanted.rate_hz:g}"
+    return SCENE
+
+
+def _frames(uri: str, wanted: InputSpec | SignalSpec) -> list[Frame]:
+    source = open_input(uri, 0.0, None, wanted)
     source.open()
     kept: list[Frame] = []
     try:
@@ -127,29 +139,34 @@ def _frames(uri: str) -> list[Frame]:
     finally:
         source.close()
     if not kept:
-        raise UsageError(f"{uri} has no picture that can be read")
+        raise UsageError(f"{uri} has nothing that can be read")
     return kept
+
+
+def _site(model: str, *, signal: bool) -> Config:
+    """One pipeline with rules as people have them."""
+    pictures = {
+        "zones": {"middle": [[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]},
+        "rules": [
+            {"name": "seen", "zone": "middle", "priority": "alert"},
+            {"name": "crowd", "count": 4},
+        ],
+    }
+    signals = {"rules": [{"name": "high", "score_above": 1000.0, "priority": "alert"}]}
+    kind = {"kind": "signal", "uri": MACHINE} if signal else {"kind": "scene"}
+    pipeline = {
+        "source": PIPELINE,
+        "model": model,
+        "gate": {"max_fps": 0.0, "motion": False},
+        **(signals if signal else pictures),
+    }
+    return Config.model_validate({"sources": {PIPELINE: kind}, "pipelines": {PIPELINE: pipeline}})
 
 
 @contextmanager
 def _runner(model: str, state: Path) -> Iterator[Runner]:
-    config = Config.model_validate(
-        {
-            "sources": {PIPELINE: {"kind": "scene"}},
-            "pipelines": {
-                PIPELINE: {
-                    "source": PIPELINE,
-                    "model": model,
-                    "gate": {"max_fps": 0.0, "motion": False},
-                    "zones": {"middle": [[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]},
-                    "rules": [
-                        {"name": "seen", "zone": "middle", "priority": "alert"},
-                        {"name": "crowd", "count": 4},
-                    ],
-                }
-            },
-        }
-    )
+    wanted = find(model, state, Path()).manifest.input
+    config = _site(model, signal=isinstance(wanted, SignalInput))
     with (
         tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as folder,
         open_store(Path(folder)) as store,

@@ -2,9 +2,10 @@
 
 Rules: open and read are bounded by the source itself. A lost source is closed and opened again
 after a back-off with jitter, which costs no CPU while it waits; the pipelines are told how long
-nobody watched. A recorded source is played at its own pace, as a camera would deliver it. Frames
-get the time at which they are handed on, and the next number of this start of the agent: numbers go
-on over losses and reloads, because event ids are made of them. Read `worker.py` next.
+nobody watched. A recorded source is played at its own pace, as a camera would deliver it. A live
+frame keeps the moment at which it was taken, on the agent's clock; a recorded one gets the moment
+at which it is handed on. Each gets the next number of this start of the agent: numbers go on over
+losses and reloads, because event ids are made of them. Read `worker.py` next.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from time import monotonic
 
 from edge_agent.errors import EdgeError
 from edge_agent.policy.backoff import Backoff
-from edge_agent.ports import Source
+from edge_agent.ports import Noting, Source
 from edge_agent.service.slot import NewestFrame
 from edge_agent.types import Broken, Frame
 
@@ -25,6 +27,11 @@ log = logging.getLogger("edge_agent.capture")
 
 #: A recorded source with no rate of its own is played at this one.
 DEFAULT_FPS = 10.0
+#: A camera that comes back is seen again within this time.
+LONGEST_BACKOFF_S = 30.0
+#: A broken item of a live source that is like one before is told again after this.
+TELL_AGAIN_S = 60.0
+MOST_TOLD = 100
 #: A recorded source is never held longer than this between two looks at the stop event.
 LONGEST_HOLD_S = 0.5
 
@@ -38,7 +45,9 @@ class SourceFacts:
     frames: int = 0
     failed: int = 0
     losses: int = 0
-    reason: str = ""
+    reason: str = ""  # of the loss, and what to do about it
+    next: str = ""
+    notes: Mapping[str, int] = field(default_factory=dict)  # gaps, bad lines, ... by words
 
 
 class Capture:
@@ -55,23 +64,32 @@ class Capture:
         self._slots = slots
         self._now = now
         self._numbers = numbers
-        self._last_item = now()
+        self._last_item = now()  # that was a frame
+        self._told: dict[tuple[str, str], float] = {}  # of broken items: when, by name and reason
         self.facts = SourceFacts(since=now())
 
     def run(self, stop: threading.Event) -> None:
         """Until the stop event, or the end of a recorded source."""
-        backoff = Backoff()
+        backoff = Backoff(cap_s=LONGEST_BACKOFF_S)
         while not stop.is_set():
             opened = self._now()
             try:
                 self._watch(stop)
                 return
             except EdgeError as loss:  # also a file that is not there: it may come
+                if stop.is_set():
+                    return  # it was woken
                 self._lost(loss)
             finally:
                 self._source.close()
-            backoff = backoff.ended(self._now() - opened)
+            # Only time in which it delivered counts, not the time that it took to be refused.
+            backoff = backoff.ended(self._last_item - opened)
             stop.wait(backoff.delay(random.random()))
+
+    def wake(self) -> None:
+        """From another thread, with the stop event set: wait no longer for what may never come."""
+        if self._source.live:
+            self._source.close()
 
     def _watch(self, stop: threading.Event) -> None:
         """Open and read until the end of the input or the stop event."""
@@ -91,31 +109,47 @@ class Capture:
 
     def _hand_on(self, item: Frame | Broken) -> None:
         now = self._now()
-        if self.facts.state != "delivering":
-            self._found(now)
         broken = isinstance(item, Broken)
         if isinstance(item, Broken):
-            log.warning("broken item source=%s name=%s reason=%r", *_named(item))
-        item = replace(item, time=now, index=next(self._numbers))
-        self._last_item = now
+            self._tell(item, now)
+        else:
+            if self.facts.state != "delivering":
+                self._found(now)
+            self._last_item = now
+        taken = now
+        if self._source.live:
+            taken -= max(0.0, monotonic() - item.time)
+        item = replace(item, time=taken, index=next(self._numbers))
         for slot in self._slots:
             slot.offer(item)
         facts = self.facts
-        self.facts = replace(facts, frames=facts.frames + 1, failed=facts.failed + broken)
+        notes = self._source.notes if isinstance(self._source, Noting) else {}
+        self.facts = replace(
+            facts, frames=facts.frames + 1, failed=facts.failed + broken, notes=notes
+        )
+
+    def _tell(self, item: Broken, now: float) -> None:
+        """A camera may send garbage many times a second: the same is told once a minute."""
+        told = self._told.get((item.name, item.reason))
+        if not self._source.live or told is None or now - told >= TELL_AGAIN_S:
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
+            self._told[item.name, item.reason] = now
+            log.warning("broken item source=%s name=%s reason=%r", *_named(item))
 
     def _found(self, now: float) -> None:
         away = now - self._last_item if self.facts.state == "lost" else 0.0
         for slot in self._slots:
             slot.was_away(away)
         log.info("source delivers source=%s away_s=%.1f", self._source.name, away)
-        self.facts = replace(self.facts, state="delivering", since=now, reason="")
+        self.facts = replace(self.facts, state="delivering", since=now, reason="", next="")
 
     def _lost(self, loss: EdgeError) -> None:
         if self.facts.state != "lost":  # once per loss, however many attempts follow
             log.warning("source lost source=%s reason=%r", self._source.name, loss.message)
             losses = self.facts.losses + 1
             self.facts = replace(self.facts, state="lost", since=self._now(), losses=losses)
-        self.facts = replace(self.facts, reason=loss.message)
+        self.facts = replace(self.facts, reason=loss.message, next=loss.next)
 
     def _ended(self) -> None:
         log.info("source ended source=%s frames=%d", self._source.name, self.facts.frames)

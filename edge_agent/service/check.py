@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,23 @@ from typing import Any
 
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.bundles.find import find
+from edge_agent.config.camera_uri import device_path, is_device
 from edge_agent.config.explain import pipeline_spec, worst_time_to_alert
 from edge_agent.config.load import Mistake, in_file_order, mistake, read
+from edge_agent.config.rules import plain_rule_spec
 from edge_agent.config.schema import Config
 from edge_agent.config.values import file_beside
 from edge_agent.config.wording import did_you_mean, listed, printable, quoted
 from edge_agent.config.yaml_text import Fault
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import EdgeError
-from edge_agent.service.assemble import FOLLOWED
+from edge_agent.host.gpio import LineSpec
+from edge_agent.pipeline.decode.anomaly import LABEL as ANOMALY
+from edge_agent.pipeline.decode.pose import COCO
+from edge_agent.pipeline.family import family_fault
+from edge_agent.pipeline.rulespec import RuleSpec, threshold_fault
+from edge_agent.service.check_signal import fit_faults, uri_faults
+from edge_agent.service.signals import absent_file, windows_a_second
 from edge_agent.sources.images import find as find_pictures
 from edge_agent.sources.scene import SceneSpec
 
@@ -57,16 +66,21 @@ def check(path: Path, state: Path | None, otherwise: Path | None = None) -> Repo
     loaded = read(path)
     beside = path.absolute().parent
     state = state or _stated_state(loaded.data, beside) or otherwise
+    sources, pipelines = _entries(loaded.data, "sources"), _entries(loaded.data, "pipelines")
+    bundles: dict[str, Bundle] = {}
     faults = [
-        *_scene_faults(_entries(loaded.data, "sources")),
-        *_model_faults(_entries(loaded.data, "pipelines"), state, beside),
+        *_scene_faults(sources),
+        *uri_faults(sources),
+        *_model_faults(pipelines, state, beside, bundles),
+        *fit_faults(pipelines, bundles, sources),
     ]
     found = [mistake(path, fault, loaded.marks) for fault in faults]
     mistakes = in_file_order([*loaded.mistakes, *found])
     if mistakes or loaded.config is None:
         return Report(path, None, mistakes, (), ())
-    missing = (mistake(path, fault, loaded.marks) for fault in _missing_footage(loaded.config))
-    warnings = in_file_order([*loaded.warnings, *missing])
+    doubts = [*_missing_footage(loaded.config), *_missing_outputs(loaded.config)]
+    doubted = (mistake(path, fault, loaded.marks) for fault in doubts)
+    warnings = in_file_order([*loaded.warnings, *doubted])
     return Report(path, loaded.config, (), warnings, tuple(_alert_times(loaded.config)))
 
 
@@ -97,12 +111,41 @@ def _missing_footage(config: Config) -> Iterator[Fault]:
         if source.kind == "images" and not find_pictures(source.uri):
             message = f"there is no picture at {printable(source.uri)} yet"
             yield Fault(("sources", name, "uri"), message)
+        if source.kind == "camera" and is_device(source.uri):
+            path = device_path(source.uri)
+            if not Path(path).exists():
+                yield Fault(("sources", name, "uri"), f"there is no device {printable(path)} yet")
+        if source.kind == "signal" and (absent := absent_file(source)) is not None:
+            yield Fault(("sources", name, "uri"), f"there is no file {printable(absent)} yet")
+
+
+def _missing_outputs(config: Config) -> Iterator[Fault]:
+    """Programs and pins that are not there: this may be another machine than the device."""
+    for name, output in config.outputs.items():
+        where: Where = ("outputs", name)
+        if output.kind == "gpio":
+            chip = LineSpec(output.chip, output.line).path
+            if not os.path.exists(chip):
+                yield Fault((*where, "chip"), f"there is no {printable(chip)} here")
+            continue
+        program = output.argv[0]
+        if not os.path.isabs(program):
+            message = f"{printable(program)} is no absolute path, the service may not find it"
+            yield Fault((*where, "argv"), message)
+        elif not os.path.isfile(program):
+            yield Fault((*where, "argv"), f"there is no program {printable(program)} here")
+        elif not os.access(program, os.X_OK):
+            message = f"{printable(program)} may not be executed (chmod +x helps)"
+            yield Fault((*where, "argv"), message)
 
 
 # --- models --------------------------------------------------------------------------------------
 
 
-def _model_faults(pipelines: dict[str, Any], state: Path | None, beside: Path) -> Iterator[Fault]:
+def _model_faults(
+    pipelines: dict[str, Any], state: Path | None, beside: Path, bundles: dict[str, Bundle]
+) -> Iterator[Fault]:
+    """What is wrong with models and rules; `bundles` gets those models that were found."""
     for name, pipeline in pipelines.items():
         path: Where = ("pipelines", name)
         reference = pipeline.get("model")
@@ -117,6 +160,7 @@ def _model_faults(pipelines: dict[str, Any], state: Path | None, beside: Path) -
             reason = getattr(fault, "strerror", None) or str(fault)
             yield Fault((*path, "model"), f"cannot be read: {reason}")
             continue
+        bundles[name] = bundle
         yield from _rules_faults(pipeline, path, bundle)
 
 
@@ -129,36 +173,58 @@ def _rules_faults(pipeline: dict[str, Any], path: Where, bundle: Bundle) -> Iter
         if isinstance(rule, dict):
             here: Where = (*path, "rules", index)
             yield from _label_faults(rule.get("label"), (*here, "label"), bundle)
-            if {**defaults, **rule}.get("score_above") is None:
-                yield from _unfollowed(bundle, here)
+            meant = plain_rule_spec(rule, defaults)
+            if meant is not None:
+                yield from _meaning_faults(meant, rule, here, bundle)
 
 
-def _unfollowed(bundle: Bundle, path: Where) -> Iterator[Fault]:
-    family = bundle.manifest.family
-    if family not in FOLLOWED:
-        message = (
-            f"model {bundle.name} is a {family}, there are no objects to follow, "
-            "allowed: rules with score_above"
-        )
-        yield Fault(path, message)
+def _meaning_faults(
+    meant: RuleSpec, rule: dict[str, Any], path: Where, bundle: Bundle
+) -> Iterator[Fault]:
+    """A rule that the model's family cannot answer, or a threshold that it does not have."""
+    fault = family_fault(meant, bundle.manifest.family)
+    if fault is not None:
+        key, sentence = fault
+        yield Fault((*path, key) if key in rule else path, f"model {bundle.name} {sentence}")
+        return
+    wanting = threshold_fault(meant, getattr(bundle.manifest.output, "threshold", None))
+    if wanting is not None:
+        here = (*path, "score_above") if "score_above" in rule else path
+        yield Fault(here, f"{wanting} (model {bundle.name})")
 
 
 def _label_faults(stated: object, path: Where, bundle: Bundle) -> Iterator[Fault]:
     several = isinstance(stated, list)
     for index, label in enumerate(stated if isinstance(stated, list) else [stated]):
         word = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
-        if isinstance(word, str) and not _known(word, bundle.labels):
+        if isinstance(word, str) and not _known(word, bundle):
             here: Where = (*path, index) if several else path
             yield Fault(here, _no_label(word, bundle))
 
 
-def _known(label: str, labels: Sequence[str]) -> bool:
-    """Without labels the label is the index."""
-    return label in labels if labels else label.isascii() and label.isdigit()
+def _known(label: str, bundle: Bundle) -> bool:
+    """Without labels the label is the index; how the outputs of a generic model are called then,
+    only the engine knows."""
+    if label in _labels(bundle):
+        return True
+    family = bundle.manifest.family
+    if bundle.labels or family == "anomaly":
+        return False
+    return family == "generic" or (label.isascii() and label.isdigit())
+
+
+def _labels(bundle: Bundle) -> Sequence[str]:
+    """What the findings of the model are called, as far as can be known without running it."""
+    match bundle.manifest.family:
+        case "anomaly":
+            return bundle.labels[:1] or (ANOMALY,)
+        case "pose":
+            return bundle.labels or COCO
+    return bundle.labels
 
 
 def _no_label(label: str, bundle: Bundle) -> str:
-    labels = bundle.labels
+    labels = _labels(bundle)
     sentence = f"model {bundle.name} has no label {quoted(label)}"
     if not labels:
         return f"{sentence}, allowed: the index of a class, such as 0 (it has no labels)"
@@ -183,6 +249,8 @@ def source_fps(config: Config, name: str) -> float | None:
     source = config.sources[name]
     if source.kind == "scene":
         return SceneSpec.parse(source.uri).fps
+    if source.kind == "signal":
+        return windows_a_second(source)
     return source.fps
 
 

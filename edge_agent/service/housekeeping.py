@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.errors import EdgeError
+from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import anchor_point
 from edge_agent.policy.documents import dump, rfc3339
 from edge_agent.policy.summary import document
@@ -158,6 +159,15 @@ class Housekeeping:
             for capture in watch.captures.values()
             if capture.facts.state == "lost"
         ]
+        reasons += [
+            {"code": f"camera_{event.label}", "since": rfc3339(event.opened)}
+            for event in watch.unwell()
+        ]
+        reasons += [
+            {"code": "output_failing", "since": rfc3339(facts.failing_since)}
+            for facts in watch.outputs.facts().values()
+            if facts.failing_since is not None
+        ]
         self._publisher.retained("health", {"reasons": reasons, "expires": []})
 
     def _draft(self, place: int, now: float, body: str) -> Draft:
@@ -182,13 +192,14 @@ def present(watch: Watch) -> dict[str, dict[str, Any]]:
     A hidden track and one of a single frame do not count; where nobody watches nothing is there.
     """
     found: dict[str, dict[str, Any]] = {}
+    blind = {event.pipeline for event in watch.unwell() if event.label in BLINDING}
     for name, runner in watch.runners.items():
         spec = runner.assembled.spec
         delivers = watch.captures[spec.source].facts.state == "delivering"
         seen = [
             track
             for track in runner.assembled.pipeline.tracks
-            if delivers and track.visible and track.hits >= STEADY
+            if delivers and name not in blind and track.visible and track.hits >= STEADY
         ]
         found[name] = {
             "labels": labels_of(seen),

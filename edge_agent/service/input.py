@@ -5,21 +5,41 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edge_agent.config.schema import ImagesSource, SceneSource, VideoSource
+from edge_agent.config.schema import (
+    CameraSource,
+    ImagesSource,
+    SceneSource,
+    SignalSource,
+    VideoSource,
+)
 from edge_agent.config.schema import Source as SourceConfig
 from edge_agent.errors import UsageError
 from edge_agent.ports import Source
+from edge_agent.service.signals import RECORDINGS, recorded_signal, signal_of
+from edge_agent.service.surroundings import MAX_AGE_S
+from edge_agent.sources.camera import Camera, CameraSpec
 from edge_agent.sources.images import SUFFIXES, Images, ImagesSpec
 from edge_agent.sources.video import Video, VideoSpec
+from edge_agent.types import InputSpec, SignalSpec
 
 SCHEME = "built-in:"
 
 
-def open_input(uri: str, start: float, like: SourceConfig | None = None) -> Source:
-    """What a recorded input is, by its name: the built-in scene, pictures, or else a video.
+def open_input(
+    uri: str,
+    start: float,
+    like: SourceConfig | None = None,
+    wanted: InputSpec | SignalSpec | None = None,
+) -> Source:
+    """What a recorded input is, by its name: the built-in scene, pictures, or else a video; for a
+    model that `wanted` a signal, a CSV or WAV file or the built-in machine.
 
     `like` is the source that it stands for: of the same kind, it has the same rate.
     """
+    if isinstance(wanted, SignalSpec):
+        return recorded_signal(uri, start, like, wanted)
+    if uri.lower().endswith(RECORDINGS):
+        raise UsageError(f"{uri} is a signal, and the model reads pictures")
     if uri.startswith(SCHEME):
         from edge_agent.sources.scene import Scene, SceneSpec  # draws: only where it is asked for
 
@@ -34,12 +54,36 @@ def open_input(uri: str, start: float, like: SourceConfig | None = None) -> Sour
     return Video(path.name, VideoSpec(path, fps_of_video, origin=start))
 
 
-def source_of(name: str, config: SourceConfig) -> Source:
-    """The source that a configuration describes."""
+def source_of(name: str, config: SourceConfig, wanted: SignalSpec | None = None) -> Source:
+    """The source that a configuration describes; a signal in windows as its model `wanted` them."""
+    if isinstance(config, SignalSource):
+        return signal_of(name, config, wanted)
     if isinstance(config, SceneSource):
         from edge_agent.sources.scene import Scene, SceneSpec
 
         return Scene(name, SceneSpec.parse(config.uri))
+    if isinstance(config, CameraSource):
+        return Camera(name, camera_spec(config))
     if isinstance(config, ImagesSource):
         return Images(name, ImagesSpec(config.uri, config.fps, config.loop))
     return Video(name, VideoSpec(Path(config.uri), config.fps, config.loop))
+
+
+def camera_spec(config: CameraSource) -> CameraSpec:
+    width, height = map(int, config.size.split("x")) if config.size else (0, 0)
+    return CameraSpec(
+        uri=config.uri,
+        username=config.username,
+        password=config.password,
+        transport=config.transport,
+        fps=config.fps,
+        size=(width, height) if config.size else None,
+        stall_s=config.stall_s,
+        open_timeout_s=config.open_timeout_s,
+    )
+
+
+def max_age_s(config: SourceConfig) -> float:
+    """How long a frame of it may have waited before it is `stale`."""
+    stated: float = getattr(config, "max_age_s", MAX_AGE_S)
+    return stated

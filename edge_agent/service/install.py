@@ -218,8 +218,7 @@ def _answer_golden(bundle: Bundle, passed: Passed, folder: Path) -> None:
         staged = Bundle(folder, folder / MODEL, bundle.manifest, bundle.labels)
         _check_answers(Opened(staged, passed.spec, engine))
     else:
-        frames = golden.made_up_frames(passed.spec.input.width, passed.spec.input.height)
-        golden.make(folder, passed.spec, engine, frames)
+        golden.make(folder, passed.spec, engine, golden.made_up_frames(passed.spec.input))
 
 
 def _check_answers(opened: Opened) -> None:

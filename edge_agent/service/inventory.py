@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.bundles.bundle import MANIFEST, open_bundle
-from edge_agent.bundles.manifest import read_manifest
+from edge_agent.bundles.manifest import ImageInput, read_manifest
 from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.bundles.slots import installed, installed_names, read_slots
 from edge_agent.engines.choice import choose
@@ -25,7 +25,7 @@ class Entry:
     sha256: str  # zeros where the manifest cannot be read
     state: str  # active, previous, factory, candidate, broken
     slot: str | None  # its folder in the state directory; None: it came with the package
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None  # of the picture; a window has none
     labels: int = 0
     engine: str | None = None  # with threads and invoke_ms: the kept measurement's best
     threads: int | None = None
@@ -85,7 +85,9 @@ def _entry(known: Entry, folder: Path, state: str) -> Entry:
         bundle = open_bundle(folder)
     except EdgeError:
         return known
-    return replace(known, state=state, size=bundle.manifest.input.size, labels=len(bundle.labels))
+    shown = bundle.manifest.input
+    size = shown.size if isinstance(shown, ImageInput) else None
+    return replace(known, state=state, size=size, labels=len(bundle.labels))
 
 
 def _measured(entry: Entry, state: Path) -> Entry:

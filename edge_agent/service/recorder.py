@@ -18,7 +18,7 @@ from typing import Any
 from edge_agent.config.explain import PipelineSpec
 from edge_agent.errors import EdgeError
 from edge_agent.policy.documents import About, alert_document, detection_document, dump, rounded
-from edge_agent.store.evidence import save_snapshot
+from edge_agent.store.evidence import save_snapshot, save_window
 from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Opened
 from edge_agent.types import Decision, Event, Outcome, Priority
@@ -39,6 +39,8 @@ class Desk:
     about: About
     clock: Callable[[], str] = lambda: "synced"  # synced, unsynced, corrected
     committed: Callable[[], None] = lambda: None  # called after messages were committed
+    #: Told at once of what opened and what closed, whatever the disk says: lamps must light.
+    raised: Callable[[tuple[Event, ...], tuple[Event, ...]], None] = lambda opened, closed: None
     evidence: Path | None = None  # the state directory; None: no pictures are kept
     publish: bool = True  # False: no messages are written
     patient: bool = False  # what the disk refuses waits; otherwise it is an error
@@ -85,6 +87,7 @@ class Recorder:
         closed = tuple(
             replace(event, evidence=self._evidence.pop(event.id, ())) for event in closed
         )
+        self._desk.raised(opened, closed)
         about = self._desk.about
         drafts = tuple(
             self._draft(event)
@@ -137,23 +140,25 @@ class Recorder:
 
     def _with_evidence(self, event: Event, outcome: Outcome) -> Event:
         rule = self._rules.get(event.rule)
-        if self._desk.evidence is None or rule is None or "snapshot" not in rule.evidence:
+        if self._desk.evidence is None or rule is None or not rule.evidence:
             return event
+        kind = rule.evidence[0]  # a picture has no window, a signal no snapshot
+        save = save_window if kind == "window" else save_snapshot
         try:
-            saved = save_snapshot(
+            saved = save(
                 self._desk.evidence, event, outcome.frame.data, self._caption(event, outcome)
             )
         except EdgeError as refusal:
-            # A picture that cannot be kept must not cost the alert.
+            # What cannot be kept must not cost the alert.
             log.error("no evidence kept event=%s reason=%r", event.id, refusal.message)
             missing = Decision("evidence", "stop", {"reason": refusal.message})
             return replace(event, decisions=(*event.decisions, missing))
-        evidence = ({"kind": "snapshot", **saved},)
+        evidence = ({"kind": kind, **saved},)
         self._evidence[event.id] = evidence
         return replace(event, evidence=evidence)
 
     def _caption(self, event: Event, outcome: Outcome) -> dict[str, Any]:
-        """What a person needs to reproduce the picture's detections."""
+        """What a person needs to reproduce the detections."""
         about = self._desk.about
         return {
             "rule": event.rule,

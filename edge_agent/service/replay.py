@@ -31,6 +31,7 @@ from edge_agent.service.meter import Meter
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.report import begin, run_report
 from edge_agent.service.runner import Runner, stopwatch
+from edge_agent.service.signals import one_signal
 from edge_agent.sources.images import Images
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Batch
@@ -80,7 +81,9 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
         runners = [runner_of(config, each, wishes, store) for each in wishes.pipelines]
         play = Play(runners, wishes, calendar_of(config))
         like = config.sources[config.pipelines[wishes.pipelines[0]].source]
-        play.run(open_input(uri, wishes.start, like), name)
+        models = [runner.assembled.model.input for runner in runners]
+        wanted = one_signal(models, runners[0].assembled.spec.source) or models[0]
+        play.run(open_input(uri, wishes.start, like, wanted), name)
         if wishes.store is not None:
             keep_account(store, runners, (wishes.start, play.last))
         report = run_report(runners, cost, stopwatch())

@@ -14,6 +14,7 @@ from edge_agent.errors import NotRunning
 from edge_agent.policy.documents import rfc3339
 from edge_agent.service.capture import SourceFacts
 from edge_agent.service.moments import duration
+from edge_agent.service.outputs import OutputFacts
 from edge_agent.service.report import frames_document
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.watch import Watch
@@ -42,6 +43,8 @@ def live_status(
         *_pause_reasons(surroundings),
         *_uplink_reasons(uplink, depth),
         *_failure_reasons(watch),
+        *_camera_reasons(watch),
+        *_output_reasons(watch),
     ]
     blind = bool(sources) and all(facts.state in BLIND for facts in sources.values())
     verdict = "down" if blind else ("degraded" if reasons else "well")
@@ -50,6 +53,7 @@ def live_status(
         "running": True,
         "sources": {name: _source(facts) for name, facts in sources.items()},
         "pipelines": _pipelines(watch, surroundings),
+        "outputs": {name: _output(facts) for name, facts in watch.outputs.facts().items()},
         "broker": None if uplink is None else _broker(uplink),
         "clock": surroundings.clock_word,
     }
@@ -85,6 +89,7 @@ def _document(
         "store": identity.store,
         "sources": {},
         "pipelines": {},
+        "outputs": {},
         "temperature_c": None,
         "queue": {"depth": queue.depth, "oldest_seq": queue.oldest_seq},
         "broker": None,
@@ -96,6 +101,11 @@ def _document(
 
 def _source(facts: SourceFacts) -> Document:
     return {**asdict(facts), "since": rfc3339(facts.since)}
+
+
+def _output(facts: OutputFacts) -> Document:
+    since = facts.failing_since
+    return {**asdict(facts), "failing_since": None if since is None else rfc3339(since)}
 
 
 def _broker(facts: UplinkFacts) -> Document:
@@ -137,7 +147,7 @@ def _source_reasons(sources: dict[str, SourceFacts], now: float) -> list[dict[st
         span = duration(max(0.0, now - facts.since))
         if facts.state == "lost":
             message = f"source {name} is lost for {span}: {facts.reason}"
-            step = "look at its uri (edge-agent sources list); it is opened again and again"
+            step = facts.next or "look at its uri (edge-agent sources list)"
             found.append(_reason("source_lost", message, step))
         if facts.state == "ended":
             message = f"source {name} came to its end {span} ago"
@@ -164,6 +174,24 @@ def _failure_reasons(watch: Watch) -> list[dict[str, str]]:
             message = f"{runner.recorder.waiting} events of {name} wait for the disk"
             found.append(_reason("disk_refuses", message, "make room on the disk: df -h"))
     return found
+
+
+def _camera_reasons(watch: Watch) -> list[dict[str, str]]:
+    """Cameras that are not well, as the open events of `camera_health` say."""
+    return [
+        _reason(
+            f"camera_{event.label}", f"pipeline {event.pipeline}: {event.text}", event.advice or ""
+        )
+        for event in watch.unwell()
+    ]
+
+
+def _output_reasons(watch: Watch) -> list[dict[str, str]]:
+    return [
+        _reason("output_failing", f"output {name} fails: {facts.error}", facts.next)
+        for name, facts in watch.outputs.facts().items()
+        if facts.error
+    ]
 
 
 def _uplink_reasons(uplink: UplinkFacts | None, queue: Depth) -> list[dict[str, str]]:

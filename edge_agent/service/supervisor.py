@@ -23,6 +23,7 @@ Work: TypeAlias = Callable[[threading.Event], None]
 RESTARTS = 5  # within WINDOW_S: beyond it a restart of the part has proved useless
 WINDOW_S = 60.0
 PAUSE_S = 1.0
+WAKE_S = 0.2
 
 
 @dataclass(slots=True)
@@ -48,15 +49,21 @@ class Group:
         self._workers.append(worker)
         worker.thread.start()
 
-    def stop(self, within_s: float) -> tuple[str, ...]:
-        """Set the event, then join; the names of those that would not end in time."""
+    def stop(self, within_s: float, wake: Callable[[], None] = lambda: None) -> tuple[str, ...]:
+        """Set the event, then join; the names of those that would not end in time.
+
+        `wake` is called again and again until all have ended: a worker may have looked at the event
+        just before, and begin to wait for something now.
+        """
         self._stop.set()
         deadline = monotonic() + within_s
         stuck = []
         for worker in reversed(self._workers):
             if worker.thread is None:
                 continue
-            worker.thread.join(max(0.0, deadline - monotonic()))
+            while worker.thread.is_alive() and (left := deadline - monotonic()) > 0:
+                wake()
+                worker.thread.join(min(WAKE_S, left))
             if worker.thread.is_alive():
                 stuck.append(worker.name)
         for name in stuck:

@@ -6,6 +6,7 @@ is remembered by sha256 and engine version (`engines/isolate.py`). Read `models.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,17 @@ from edge_agent.bundles.agreement import check_operators
 from edge_agent.bundles.anatomy import Anatomy, dissect, model_bytes
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.bundles.find import Place
-from edge_agent.bundles.guess import UnknownFamily, Wish
+from edge_agent.bundles.guess import UnknownInput, Wish
 from edge_agent.engines import EngineName, Plan, version
 from edge_agent.engines.isolate import Answer, Question, probe, trust, trusted
 from edge_agent.errors import NoRoom, Refused
 from edge_agent.pipeline.decode import decoder
 from edge_agent.types import ModelSpec
 
-#: A model that takes longer than this for its first answers hangs.
-SECONDS = 30.0
+#: A model that takes longer than this for its first answers hangs; and all that is tried of one
+#: model, on one engine after the other, so that a person has the answer within half a minute.
+SECONDS = 20.0
+ALL_SECONDS = 27.0
 _MEMORY = Path("/proc/meminfo")
 
 
@@ -37,11 +40,12 @@ class Passed:
 
 
 def open_offered(place: Place, wish: Wish, plans: Sequence[Plan]) -> Bundle:
-    """The bundle at a place. Of a bare model that is of no family the runtimes are asked, too: what
-    they do not take either is refused in their words, which name the operator. Raises Refused."""
+    """The bundle at a place. Where nobody knows what to give a bare model, the runtimes are asked:
+    what they do not take either is refused in their words, which name the operator. Raises Refused.
+    """
     try:
         return place.open(wish)
-    except UnknownFamily:
+    except UnknownInput:
         _look(place.path, plans)
         raise
 
@@ -53,9 +57,10 @@ def try_out(bundle: Bundle, plans: Sequence[Plan]) -> Passed:
     anatomy = dissect(model_bytes(bundle.model), bundle.model.name)
     check_operators(bundle.manifest, anatomy.operators)
     refusals: dict[EngineName, Refused] = {}
+    until = time.monotonic() + ALL_SECONDS
     for plan in plans:
         try:
-            spec, answer = _rehearse(bundle, anatomy, plan)
+            spec, answer = _rehearse(bundle, anatomy, plan, until)
         except Refused as refusal:
             refusals[plan.engine] = refusal
         else:
@@ -96,24 +101,31 @@ def _free_mb() -> int | None:
 def _look(model: Path, plans: Sequence[Plan]) -> Answer:
     """Load, look and invoke on the first engine that takes it."""
     refusals: list[Refused] = []
+    until = time.monotonic() + ALL_SECONDS
     for plan in plans:
         try:
-            return probe(model, plan, Question(seconds=SECONDS))
+            return probe(model, plan, _question(until))
         except Refused as refusal:
             refusals.append(refusal)
     raise refusals[0]
 
 
-def _rehearse(bundle: Bundle, anatomy: Anatomy, plan: Plan) -> tuple[ModelSpec, Answer]:
-    """The whole way of one picture through the model. Raises Refused with the one reason."""
+def _question(until: float, spec: ModelSpec | None = None) -> Question:
+    return Question(spec, max(1.0, min(SECONDS, until - time.monotonic())))
+
+
+def _rehearse(
+    bundle: Bundle, anatomy: Anatomy, plan: Plan, until: float
+) -> tuple[ModelSpec, Answer]:
+    """The whole way of one frame through the model. Raises Refused with the one reason."""
     inputs, outputs = anatomy.inputs, anatomy.outputs
     if len(inputs) != 1 or not all(output.shape for output in outputs):
-        # Which input is the picture, and how large SSD's outputs are, only a loaded model says.
-        seen = probe(bundle.model, plan, Question(seconds=SECONDS))
+        # Which input takes the frame, and how large SSD's outputs are, only a loaded model says.
+        seen = probe(bundle.model, plan, _question(until))
         inputs, outputs = seen.inputs, seen.outputs
     spec = bundle.spec(inputs[0], outputs)
     decoder(spec)  # refuses shapes that the family does not have, before anything runs on them
-    answer = probe(bundle.model, plan, Question(spec, SECONDS))
+    answer = probe(bundle.model, plan, _question(until, spec))
     if answer.sha256 != bundle.manifest.sha256:
         raise Refused(f"{bundle.model.name} changed while it was being tried", "try again")
     return bundle.spec(answer.inputs[0], answer.outputs), answer

@@ -1,7 +1,8 @@
 """The sources and pipelines of one configuration at work: what a reload replaces as a whole.
 
-A thread a source, a thread a pipeline. Stopping ends the sources first, then the workers, and
-closes every open event as `stopped`. Read `capture.py` and `worker.py` next.
+A thread a source, a thread a pipeline, a thread an output. Stopping ends the sources first, then
+the workers, closes every open event as `stopped`, and leaves the outputs as they should be then.
+Read `capture.py`, `worker.py` and `outputs.py` next.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from itertools import count
 from pathlib import Path
 
 from edge_agent.config.schema import Config
+from edge_agent.pipeline.camera import RULE
 from edge_agent.pipeline.rules import Ident
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.capture import Capture
-from edge_agent.service.input import source_of
+from edge_agent.service.input import max_age_s, source_of
 from edge_agent.service.ledger import Account
+from edge_agent.service.outputs import Outputs
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.runner import Runner, stopwatch
+from edge_agent.service.signals import one_signal
 from edge_agent.service.slot import NewestFrame
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
@@ -51,34 +55,56 @@ class Watch:
         """Load every model. Raises UsageError and Refused before anything has started."""
         self.config = config
         self._house = house
+        self.outputs = Outputs(config.outputs, house.surroundings.now)
         self.runners = {name: self._runner(name, beside) for name in config.pipelines}
         self.windows: dict[str, Windows] = {}
         self.slots = {name: NewestFrame(runner.account) for name, runner in self.runners.items()}
         self.captures = {name: self._capture(name) for name in config.sources}
         self._sources = Group("sources", house.hopeless)
         self._workers = Group("pipelines", house.hopeless)
+        self._switches = Group("outputs", house.hopeless)
 
     def start(self) -> None:
         now = self._house.surroundings.now()
         self.windows = {name: Windows(name, now) for name in self.runners}
+        self.outputs.start(self._switches)
         for name, runner in self.runners.items():
-            worker = Worker(runner, self.slots[name], self._house.surroundings, self.windows[name])
-            self._workers.start(f"pipeline {name}", worker.run)
+            self._workers.start(f"pipeline {name}", self._worker(name, runner).run)
         for name, capture in self.captures.items():
             self._sources.start(f"source {name}", capture.run)
 
     def stop(self) -> tuple[str, ...]:
-        """Sources, workers, events; the names of threads that would not end."""
-        stuck = self._sources.stop(STOP_S / 2) + self._workers.stop(STOP_S)
+        """Sources, workers, events, outputs; the names of threads that would not end."""
+        stuck = self._sources.stop(STOP_S / 2, self._wake) + self._workers.stop(STOP_S)
         now = self._house.surroundings.now()
         for runner in self.runners.values():
             if f"pipeline {runner.name}" not in stuck:
                 runner.close(now, "stopped")
-        return stuck
+        return stuck + self._switches.stop(STOP_S, self.outputs.hurry)
 
     def open_events(self) -> tuple[Event, ...]:
         """Every open event with its values at present."""
         return tuple(event for runner in self.runners.values() for event in runner.open_events())
+
+    def unwell(self) -> tuple[Event, ...]:
+        """The open events of cameras that are not well."""
+        looked_at = [each for each in self.runners.values() if each.assembled.spec.camera]
+        events = (event for runner in looked_at for event in runner.open_events())
+        return tuple(event for event in events if event.rule == RULE)
+
+    def _wake(self) -> None:
+        for capture in self.captures.values():
+            capture.wake()
+
+    def _worker(self, name: str, runner: Runner) -> Worker:
+        source = self.config.sources[runner.assembled.spec.source]
+        return Worker(
+            runner,
+            self.slots[name],
+            self._house.surroundings,
+            self.windows[name],
+            max_age_s(source),
+        )
 
     def _runner(self, name: str, beside: Path) -> Runner:
         house = self._house
@@ -93,19 +119,19 @@ class Watch:
             clock=lambda: house.surroundings.clock_word,
             committed=house.committed,
             evidence=house.state,
+            raised=self.outputs.of(assembled.spec),
             patient=True,
         )
         return Runner(assembled, Recorder(desk), house.accounts.setdefault(name, Account()))
 
     def _capture(self, source: str) -> Capture:
-        slots = tuple(
-            self.slots[name]
-            for name, runner in self.runners.items()
-            if runner.assembled.spec.source == source
-        )
+        runners = [
+            runner for runner in self.runners.values() if runner.assembled.spec.source == source
+        ]
+        wanted = one_signal([runner.assembled.model.input for runner in runners], source)
         return Capture(
-            source_of(source, self.config.sources[source]),
-            slots,
+            source_of(source, self.config.sources[source], wanted),
+            tuple(self.slots[runner.name] for runner in runners),
             self._house.surroundings.now,
             self._house.numbers.setdefault(source, count()),
         )

@@ -9,7 +9,7 @@ import threading
 
 from edge_agent.service.runner import Runner
 from edge_agent.service.slot import NewestFrame
-from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.surroundings import MAX_AGE_S, Surroundings
 from edge_agent.service.windows import Windows
 
 #: How long a worker waits for a frame before it looks at the stop event again.
@@ -20,8 +20,15 @@ class Worker:
     """Takes frames from a slot and works on them."""
 
     def __init__(
-        self, runner: Runner, slot: NewestFrame, surroundings: Surroundings, windows: Windows
+        self,
+        runner: Runner,
+        slot: NewestFrame,
+        surroundings: Surroundings,
+        windows: Windows,
+        max_age_s: float = MAX_AGE_S,
     ) -> None:
+        """A frame that is older than `max_age_s` when its turn comes is `stale`."""
+        self._max_age_s = max_age_s
         self._runner = runner
         self._slot = slot
         self._surroundings = surroundings
@@ -38,6 +45,7 @@ class Worker:
             away = self._slot.away()
             if away:
                 runner.away(away)
-            outcome = runner.work(frame, self._surroundings.around(runner.name, frame))
+            around = self._surroundings.around(runner.name, frame, self._max_age_s)
+            outcome = runner.work(frame, around)
             self._windows.add(outcome, self._surroundings.now() - frame.time)
         self._slot.drain()

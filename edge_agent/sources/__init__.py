@@ -1,4 +1,5 @@
-"""Sources of frames, one file a kind: `video`, `images`, `scene`.
+"""Sources of frames, one file a kind: `video`, `images`, `camera`, `scene`, and `signal`.
 
-All implement `ports.Source`. Read `video.py` next.
+All implement `ports.Source`. What delivers samples, `signal_<kind>` and the built-in `machine`,
+implements `signal.Samples`. Read `video.py` next.
 """

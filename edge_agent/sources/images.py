@@ -64,11 +64,12 @@ class Images:
         return self._spec.origin + index / self._spec.fps
 
 
-def find(uri: str) -> tuple[Path, ...]:
-    """The pictures that a path, a folder or a glob names, in natural order."""
+def find(uri: str, suffixes: frozenset[str] = SUFFIXES) -> tuple[Path, ...]:
+    """The pictures that a path, a folder or a glob names, in natural order; of a folder those files
+    that end so."""
     path = Path(uri)
     if path.is_dir():
-        found = [entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES]
+        found = [entry for entry in path.iterdir() if entry.suffix.lower() in suffixes]
     elif path.exists():
         found = [path]
     else:

@@ -1,14 +1,16 @@
-"""Evidence: a JPEG and what is known of it, on the disk before the event that refers to it.
+"""Evidence: a picture or a window and what is known of it, on the disk before the event that refers
+to it.
 
 Rules: the picture comes with its privacy masks already blackened. Both files are complete and
-synced when `save_snapshot` returns; a crash in between leaves files without an event, never an
-event without its files. The colour is not subsampled (4:4:4), so that a model sees in the file
-what it saw in the frame.
+synced when `save_snapshot` or `save_window` returns; a crash in between leaves files without an
+event, never an event without its files. The colour of a JPEG is not subsampled (4:4:4), and a
+window is kept as it is, so that a model sees in the file what it saw in the frame.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from edge_agent.store.disk import write_durably
 from edge_agent.types import Event
 
 if TYPE_CHECKING:
-    from edge_agent.types import Image
+    from edge_agent.types import Array, Image
 
 FOLDER = "evidence"
 QUALITY = 95
@@ -34,21 +36,49 @@ def save_snapshot(
     answer is what `Event.evidence` holds: path relative to `state`, sha256, bytes, width, height.
     Raises NoRoom or EdgeError.
     """
-    data = _jpeg(image)
-    opened = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=event.opened)
-    picture = Path(FOLDER, f"{opened:%Y}", f"{opened:%m}", f"{event.id}.jpg")
     height, width = image.shape[:2]
+    return _keep(state, event, (".jpg", _jpeg(image)), {"width": width, "height": height}, about)
+
+
+def save_window(
+    state: Path, event: Event, window: Array, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The same for a window (samples, channels) of numbers, as `.npy`, which `infer` reads; the
+    answer has samples and channels instead of width and height."""
+    samples, channels = window.shape
+    size = {"samples": samples, "channels": channels}
+    return _keep(state, event, (".npy", _npy(window)), size, about)
+
+
+def _keep(
+    state: Path,
+    event: Event,
+    content: tuple[str, bytes],
+    size: Mapping[str, int],
+    about: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The notes, then the file; `content` is its suffix and its bytes."""
+    suffix, data = content
+    opened = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=event.opened)
+    path = Path(FOLDER, f"{opened:%Y}", f"{opened:%m}", f"{event.id}{suffix}")
     entry = {
-        "path": picture.as_posix(),
+        "path": path.as_posix(),
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "width": width,
-        "height": height,
+        **size,
     }
     notes = {"schema": "evidence/1", "event": event.id, **entry, **about}
-    write_durably((state / picture).with_suffix(".json"), f"{dump(notes)}\n".encode())
-    write_durably(state / picture, data)
+    write_durably((state / path).with_suffix(".json"), f"{dump(notes)}\n".encode())
+    write_durably(state / path, data)
     return entry
+
+
+def _npy(window: Array) -> bytes:
+    import numpy as np
+
+    file = io.BytesIO()
+    np.save(file, window, allow_pickle=False)
+    return file.getvalue()
 
 
 def _jpeg(image: Image) -> bytes:

@@ -18,9 +18,7 @@ from edge_agent.errors import Refused
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
 REFERENCE = PAGE.partition("An unknown key is a mistake.")[2]
 BY_FAMILY: dict[str, type[Manifest]] = {
-    "classification": manifests.ClassificationManifest,
-    "yolo": manifests.YoloManifest,
-    "ssd": manifests.SsdManifest,
+    family: getattr(manifests, f"{family.capitalize()}Manifest") for family in FAMILIES
 }
 
 
@@ -36,7 +34,7 @@ def keys(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[tuple[
 
 
 def alternatives(schema: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
-    options = schema.get("anyOf", [schema])
+    options = schema.get("anyOf", schema.get("oneOf", [schema]))
     return [
         definitions[option["$ref"].rpartition("/")[2]] if "$ref" in option else option
         for option in options
@@ -87,7 +85,16 @@ def test_what_was_read_can_be_written_and_read_again(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"family": "fomo"}, 'family: "fomo": this version decodes classification, yolo, ssd'),
+        ({"family": "blobs"}, 'family: "blobs": this version decodes classification, ssd, yolo'),
+        (
+            {"family": "anomaly", "output": {}},
+            r"min_score: 0\.\d+: should be less than or equal to 0",
+        ),
+        (
+            {"family": "anomaly", "output": {"threshold": -1}, "min_score": 0},
+            "output.threshold: -1",
+        ),
+        ({"family": "pose", "output": {"points": 17}}, "output.points: unknown key"),
         ({"family": None}, "family: nothing: this version decodes"),
         ({"colour": "rgb"}, "colour: unknown key"),
         ({"output": {"iuo": 0.5}}, "output.iuo: unknown key"),

@@ -98,7 +98,7 @@ def ask(
 
     def run(*arguments: str | Path) -> Answer:
         capsys.readouterr()
-        code = cli.run([str(argument) for argument in arguments])
+        code = cli.obey([str(argument) for argument in arguments])
         return Answer(code, *capsys.readouterr())
 
     return run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.cli import run
+from edge_agent.cli import obey
 
 RIGHT = """
 sources: {yard: {kind: scene}}
@@ -44,7 +44,7 @@ def site(tmp_path: Path) -> Path:
 def test_of_a_right_file_the_worst_times_are_printed(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["check", "-c", str(site)]) == 0
+    assert obey(["check", "-c", str(site)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     first, *lines = out.splitlines()
@@ -59,7 +59,7 @@ def test_mistakes_are_one_line_each_on_stderr_and_exit_2(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.write_text(RIGHT.replace("人,", "犬,").replace("name: nobody", "nam: x"), encoding="utf-8")
-    assert run(["check", "-c", str(site)]) == 2
+    assert obey(["check", "-c", str(site)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
@@ -76,14 +76,14 @@ def test_mistakes_are_one_line_each_on_stderr_and_exit_2(
 
 
 def test_json_is_one_document_and_one_error(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["check", "-c", str(site), "--json"]) == 0
+    assert obey(["check", "-c", str(site), "--json"]) == 0
     right = json.loads(capsys.readouterr().out)
     assert right["schema"] == "check/1"
     assert right["ok"] is True
     assert [alert["rule"] for alert in right["alerts"]] == ["侵入", "nobody"]
 
     site.write_text("sources: 5\n")
-    assert run(["check", "-c", str(site), "--json"]) == 2
+    assert obey(["check", "-c", str(site), "--json"]) == 2
     out, err = capsys.readouterr()
     wrong = json.loads(out)
     assert wrong["ok"] is False
@@ -94,9 +94,9 @@ def test_json_is_one_document_and_one_error(site: Path, capsys: pytest.CaptureFi
 def test_the_document_is_what_its_schema_says(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["schema", "check"]) == 0
+    assert obey(["schema", "check"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    run(["check", "-c", str(site), "--json"])
+    obey(["check", "-c", str(site), "--json"])
     document = json.loads(capsys.readouterr().out)
     assert set(document) == set(schema["required"]) == set(schema["properties"])
     alert = schema["properties"]["alerts"]["items"]
@@ -107,7 +107,7 @@ def test_the_configuration_of_the_environment_is_checked(
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGE_AGENT_CONFIG", str(site))
-    assert run(["check"]) == 0
+    assert obey(["check"]) == 0
     assert capsys.readouterr().out.startswith(f"{site}: no mistakes")
 
 
@@ -118,7 +118,7 @@ def test_the_configuration_of_the_environment_is_checked(
 def test_a_file_that_is_none_is_one_sentence_and_exit_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
 ) -> None:
-    assert run(["check", "-c", str(tmp_path / name)]) == 2
+    assert obey(["check", "-c", str(tmp_path / name)]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -133,6 +133,6 @@ def test_the_example_of_the_document_is_what_is_printed(
     text = (root / "configs/minimal.yaml").read_text(encoding="utf-8")
     text = text.replace("kind: scene", "kind: scen").replace("label: person", "label: preson")
     Path("site.yaml").write_text(text, encoding="utf-8")
-    assert run(["check", "-c", "site.yaml", "--state", "state"]) == 2
+    assert obey(["check", "-c", "site.yaml", "--state", "state"]) == 2
     document = (root / "docs/configuration.md").read_text(encoding="utf-8")
     assert f"$ edge-agent check -c site.yaml\n{capsys.readouterr().err}```" in document

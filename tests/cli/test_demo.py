@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -31,12 +32,39 @@ def test_it_ends_with_a_summary_and_the_run_report(
     report: dict[str, Any] = json.loads(lines[-1])
     schema = resources.files("edge_agent") / "schemas" / "run-report.json"
     jsonschema.validate(report, json.loads(schema.read_text()))
-    assert report["frames"]["captured"] == 300
-    assert report["frames"]["skipped"]  # the gate at work
-    assert report["events"]["opened"] > 0
-    for word in ("Seen", "Frames", "Events", "Buffer", "Picture", "Database", "Look at it:"):
+    yard, motor = report["pipelines"]["yard"], report["pipelines"]["motor"]
+    assert yard["frames"]["captured"] == 300
+    assert yard["frames"]["skipped"]  # the gate at work
+    assert yard["events"]["opened"] > 0
+    assert motor["frames"]["inferred"] == 600  # ten hours, a window a minute
+    assert motor["events"]["opened"] == 1
+    for word in (
+        "Seen", "Frames", "Heard", "Windows", "Events", "Models", "Buffer", "Picture", "Database",
+        "Look at it:",
+    ):  # fmt: skip
         assert any(line.startswith(word) for line in lines), word
+    for model in ("scene-detector", "machine-anomaly"):
+        assert f"{model} on litert" in demo.stdout
     assert all(len(line) <= 80 for line in lines if "/" not in line)
+
+
+def test_the_machine_s_wear_is_reported_before_it_fails(
+    demo: subprocess.CompletedProcess[str], edge: Run, tmp_path: Path
+) -> None:
+    text = " ".join(demo.stdout.split())
+    told = re.search(
+        r"from (\d\d:\d\d) on, and fails at 08:00: reported at (\d\d:\d\d), ([\d.]+) h", text
+    )
+    assert told is not None, text
+    began, reported, early = told.groups()
+    assert began < reported < "07:00"
+    assert float(early) >= 1.0
+    state = tmp_path / "out" / "state"
+    alerts = edge("events", "list", "--state", state, "--rule", "motor-worn", "--json")
+    (event,) = map(json.loads, alerts.stdout.splitlines())
+    assert event["model"]["name"] == "machine-anomaly"
+    why = edge("why", event["id"][:8], "--state", state)
+    assert "score of anomaly" in why.stdout
 
 
 def test_what_it_names_is_there(

@@ -17,7 +17,7 @@ import picture_models
 import pytest
 
 from edge_agent.bundles.shipped import shipped_folders
-from edge_agent.cli import run
+from edge_agent.cli import obey
 from edge_agent.engines import available
 from edge_agent.sources.scene import Scene, SceneSpec
 
@@ -37,7 +37,7 @@ def infer(
     monkeypatch.delenv("EDGE_AGENT_CONFIG", raising=False)
 
     def call(*arguments: str | Path) -> Said:
-        code = run(["infer", *map(str, arguments)])
+        code = obey(["infer", *map(str, arguments)])
         return (code, *capfd.readouterr())
 
     return call
@@ -277,6 +277,17 @@ def test_a_model_that_cannot_run_is_exit_4_and_we_live(
     assert json.loads(err)["error"]["code"] == "refused"
 
 
+def test_a_model_of_two_inputs_is_exit_4_with_both_names(
+    infer: Infer, picture: Path, tmp_path: Path
+) -> None:
+    code, out, err = infer(picture_models.write("two_pictures", tmp_path / "two.tflite"), picture)
+    assert (code, out) == (4, "")
+    assert "two.tflite has 2 inputs" in err
+    assert "'tensor_0'" in err
+    assert "'tensor_1'" in err
+    assert len(err.splitlines()) == 2
+
+
 @pytest.mark.parametrize("kept", [0, 4, 500, 0.5, 0.95])
 def test_a_truncated_model_is_exit_4(infer: Infer, bare: Path, picture: Path, kept: float) -> None:
     data = bare.read_bytes()
@@ -337,19 +348,134 @@ def test_detectors_find_what_there_is(
     assert bool(document["detections"]) is bool(found)
 
 
-@pytest.mark.parametrize(
-    ("model", "named"),
-    [
-        ("ad01_int8", "'Identity' int8[1,640]"),
-        ("fomo_face_detection", "'StatefulPartitionedCall:0' int8[1,12,12,2]"),
-        ("movenet_single_pose_lightning_ptq", "float32[1,1,17,3]"),
-        ("deeplabv3_mnv2_dm05_pascal_quant", "'ArgMax' int64[1,513,513]"),
-    ],
-)
-def test_families_that_are_not_decoded_are_refused_with_their_tensor(
-    infer: Infer, realdata: Find, picture: Path, model: str, named: str
+@pytest.fixture(params=["litert", "tflite-runtime"])
+def engine(request: pytest.FixtureRequest) -> str:
+    if request.param not in available():
+        pytest.skip(f"{request.param} is not installed here")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("classes", [2, 21, 965, 1001])
+def test_classifiers_without_metadata_have_any_number_of_classes(
+    infer: Infer, tmp_path: Path, engine: str, classes: int, dtype: str
 ) -> None:
-    code, out, err = infer(realdata(f"models/{model}.tflite"), picture)
-    assert (code, out) == (4, "")
-    assert named in err
-    assert len(err.splitlines()) <= 2
+    model = picture_models.write_classifier(tmp_path / "bare.tflite", classes, dtype)
+    cv2.imwrite(str(tmp_path / "white.png"), np.full((20, 30, 3), 255, np.uint8))
+    code, out, err = infer(model, tmp_path / "white.png", "--engine", engine, "--json")
+    assert (code, err) == (0, "")
+    (document,) = documents(out)
+    best = document["top"][0]
+    assert (document["family"], document["guessed"]["labels"]) == ("classification", "the index")
+    assert (best["index"], best["label"]) == (classes - 2, str(classes - 2))
+    assert best["score"] > 0.99
+    assert len(document["top"]) == min(5, classes)
+
+
+def test_fomo_finds_faces_and_draws_them(
+    infer: Infer, realdata: Find, tmp_path: Path, engine: str
+) -> None:
+    pictures = [realdata(f"images/{name}") for name in ("grace_hopper.bmp", "cat_720p.jpg")]
+    code, out, err = infer(
+        realdata("models/fomo_face_detection.tflite"), *pictures, "--engine", engine, "--json",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    face, nothing = documents(out)
+    (found,) = face["detections"]
+    assert found["score"] > 0.9
+    assert nothing["detections"] == []
+    before, after = (cv2.imread(str(each)) for each in (pictures[0], tmp_path / "grace_hopper.png"))
+    assert before is not None
+    assert after is not None
+    assert 0.005 < (before != after).mean() < 0.3
+
+
+def test_movenet_s_key_points_are_where_they_were_published(
+    infer: Infer, realdata: Find, tmp_path: Path, engine: str
+) -> None:
+    name = "movenet_single_pose_lightning_ptq"
+    csv = np.loadtxt(realdata(f"models/{name}_reference.csv"), delimiter=",", skiprows=1)
+    arguments = (
+        realdata(f"models/{name}.tflite"),
+        realdata("images/squat.bmp"),
+        "--engine",
+        engine,
+    )
+    (document,) = documents(infer(*arguments, "--json", "--out", tmp_path)[1])
+    points = document["keypoints"]
+    assert [point["name"] for point in points][:2] == ["nose", "left_eye"]
+    assert np.abs(np.array([[p["x"], p["y"]] for p in points]) - csv[:, 4:6]).max() <= 0.05
+    before, drawing = cv2.imread(str(arguments[1])), cv2.imread(str(tmp_path / "squat.png"))
+    assert before is not None
+    assert drawing is not None
+    changed = (before != drawing).any(axis=2)
+    for point in (point for point in points if point["score"] >= 0.3):
+        x, y = round(point["x"] * changed.shape[1]), round(point["y"] * changed.shape[0])
+        assert changed[y - 1 : y + 2, x - 1 : x + 2].all(), point
+    assert 0.005 < changed.mean() < 0.1
+    code, out, _ = infer(*arguments)
+    assert code == 0
+    assert " of 17 key points above 0.3" in out
+    assert all(len(line) <= 80 for line in out.splitlines()[1:])
+
+
+@pytest.mark.parametrize(
+    ("picture", "label", "index", "least"),
+    [("cat_720p.jpg", "cat", 8, 0.35), ("grace_hopper.bmp", "person", 15, 0.6)],
+)
+def test_deeplab_s_areas_and_its_classes_in_the_picture_s_size(
+    infer: Infer, realdata: Find, tmp_path: Path, picture: str, label: str, index: int, least: float
+) -> None:
+    path, labels = (
+        realdata(f"images/{picture}"),
+        realdata("models/pascal_voc_segmentation_labels.txt"),
+    )
+    model = realdata("models/deeplabv3_mnv2_dm05_pascal_quant.tflite")
+    code, out, err = infer(model, path, "--labels", labels, "--json", "--out", tmp_path)
+    assert (code, err) == (0, "")
+    (document,) = documents(out)
+    assert next(iter(document["areas"])) == label
+    assert document["areas"][label] > least
+    assert "background" not in document["areas"]
+    classes = cv2.imread(str(tmp_path / f"{path.stem}.classes.png"), cv2.IMREAD_UNCHANGED)
+    before, drawing = cv2.imread(str(path)), cv2.imread(str(tmp_path / f"{path.stem}.png"))
+    assert before is not None
+    assert drawing is not None
+    assert classes is not None
+    assert (classes.dtype, classes.shape) == (np.uint8, before.shape[:2])
+    assert (classes == index).mean() == pytest.approx(document["areas"][label], abs=0.004)
+    untouched = (before == drawing).all(axis=2)[40:]  # below the list in the corner
+    assert untouched[classes[40:] == 0].all()
+    assert not untouched[classes[40:] == index].mean() > 0.1
+
+
+def test_raw_tensors_are_told_with_their_numbers(infer: Infer, realdata: Find) -> None:
+    model, picture = realdata("models/vww_96_int8.tflite"), realdata("images/squat.bmp")
+    (document,) = documents(infer(model, picture, "--family", "generic", "--json")[1])
+    (output,) = document["outputs"]
+    assert (output["name"], output["shape"], output["dtype"]) == ("Identity_int8", [1, 2], "int8")
+    assert output["max"] == pytest.approx(0.977, abs=0.03)
+    assert output["mean"] == pytest.approx(0.5, abs=0.01)
+    code, out, _ = infer(model, picture, "--family", "generic")
+    assert code == 0
+    assert "Identity_int8" in out
+    assert all(len(line) <= 80 for line in out.splitlines()[1:])
+
+
+def test_a_window_s_error_is_its_score_and_nothing_is_drawn_of_it(
+    infer: Infer, realdata: Find, tmp_path: Path
+) -> None:
+    window = np.random.default_rng(2).uniform(-80, 10, (640, 1)).astype(np.float32)
+    np.save(tmp_path / "window.npy", window)
+    model, out_to = realdata("models/ad01_int8.tflite"), tmp_path / "out"
+    code, out, err = infer(model, tmp_path / "window.npy", "--json", "--out", out_to)
+    assert (code, err) == (0, "")
+    (document,) = documents(out)
+    assert document["family"] == "anomaly"
+    assert document["score"] > 10
+    assert not out_to.exists()
+    code, out, _ = infer(model, tmp_path / "window.npy", "--out", out_to)
+    assert code == 0
+    assert f"{document['score']:g}  anomaly" in out
+    assert "nothing is drawn of a signal" in out

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from edge_agent.bundles.shipped import shipped_folders
-from edge_agent.cli import run
+from edge_agent.cli import obey
 from edge_agent.engines import available
 
 Said = tuple[int, str, str]
@@ -32,7 +32,7 @@ def models(
     monkeypatch.delenv("EDGE_AGENT_CONFIG", raising=False)
 
     def call(*arguments: str | Path) -> Said:
-        code = run(["models", *map(str, arguments)])
+        code = obey(["models", *map(str, arguments)])
         return (code, *capfd.readouterr())
 
     return call
@@ -101,10 +101,10 @@ def test_the_life_of_a_model(models: Models, bare: Path, labels: Path) -> None:
     assert (code, out.splitlines()[0]) == (
         0, "is here already, nothing was changed: 見張り 2 (yolo, 4 labels)",
     )  # fmt: skip
-    assert states(models)[1:] == [("見張り", "1", "active"), ("見張り", "2", "candidate")]
+    assert states(models)[-2:] == [("見張り", "1", "active"), ("見張り", "2", "candidate")]
 
     assert models("activate", "見張り")[:2] == (0, "active: 見張り 2\nnext: edge-agent reload\n")
-    assert states(models)[1:] == [("見張り", "1", "previous"), ("見張り", "2", "active")]
+    assert states(models)[-2:] == [("見張り", "1", "previous"), ("見張り", "2", "active")]
     code, out, _ = models("show", "見張り")
     assert code == 0
     assert "4: 人, フォークリフト, 車, 犬" in out
@@ -167,7 +167,7 @@ def test_a_broken_one_is_listed_and_the_factory_one_named(
     models: Models, bare: Path, tmp_path: Path
 ) -> None:
     models("import", bare, "--name", "scene-detector")
-    assert [state for _, _, state in states(models)] == ["factory", "active"]
+    assert [state for _, _, state in states(models)][-2:] == ["factory", "active"]
     (folder,) = (tmp_path / "state/models/scene-detector").glob("1-*")
     (folder / "model.tflite").write_bytes(b"cut off")
     assert [state for _, _, state in states(models)][-1] == "broken"
@@ -216,7 +216,7 @@ def test_an_engine_that_does_not_take_the_model_says_so(models: Models, tmp_path
         (["import", "FOLDER"], 4, "is no model bundle: it has no model.tflite"),
         (["import", "BARE", "--labels", "TEXT"], 4, "has 1 label, its output"),
         (["import", "BARE", "--labels", "EMPTY"], 2, "holds no labels"),
-        (["import", "BARE", "--family", "pose"], 2, "'pose' is not decoded"),
+        (["import", "BARE", "--family", "blobs"], 2, "'blobs' is not decoded"),
         (["show", "nobody"], 2, "there is no model 'nobody'"),
         (["test", "BARE"], 1, "has no golden set"),
         (["test", "scene-detector", "--engine", "onnx"], 2, "onnx is not installed"),

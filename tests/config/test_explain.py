@@ -22,7 +22,7 @@ from edge_agent.config.explain import (
     worst_time_to_alert,
 )
 from edge_agent.config.load import Loaded, load
-from edge_agent.config.rules import rule_spec
+from edge_agent.config.rules import FORMS, rule_spec
 from edge_agent.config.schema import Config, Rule, RuleKeys
 from edge_agent.errors import UsageError
 from edge_agent.pipeline.gate import GateSpec
@@ -76,6 +76,7 @@ def test_a_pipeline_is_told_in_the_words_of_the_core(pipeline: Callable[[str], L
         schedule=Schedule.parse("22:00-06:00"),
         motion_masks=(GATE,),
         settle=3,
+        privacy=(GATE,),
     )
     assert spec.privacy == (GATE,)
     assert spec.zones == (Zone("gate", GATE),)
@@ -116,6 +117,14 @@ def test_the_gate_lets_a_new_object_through_until_the_rules_can_confirm_it(
     assert pipeline_spec(_config(pipeline(rules)), "people").gate.settle == 8
 
 
+def test_for_a_switch_the_gate_settles_whatever_moved(pipeline: Callable[[str], Loaded]) -> None:
+    plain = pipeline_spec(_config(pipeline("rules: [{name: a, confirm: [3, 8]}]")), "people")
+    switch = "rules: [{name: a, switched: true, confirm: [3, 8]}]"
+    switched = pipeline_spec(_config(pipeline(switch)), "people")
+    assert (plain.gate.settle_all, switched.gate.settle_all) == (False, True)
+    assert switched.gate.settle == 8
+
+
 # --- rules and their defaults --------------------------------------------------------------------
 
 
@@ -144,6 +153,14 @@ def test_a_default_that_means_nothing_to_a_kind_of_rule_is_not_taken_by_it() -> 
     assert level == RuleSpec("b", score_above=0.5)
 
 
+def test_a_switch_takes_what_means_something_to_it() -> None:
+    defaults = RuleKeys(zone="gate", dwell_s=2, confirm=(3, 5), cooldown_s=60, count=4)
+    switch = rule_spec(Rule(name="a", switched=True), defaults)
+    assert switch == RuleSpec("a", switched=True, confirm=(3, 5), cooldown_s=60.0)
+    off = rule_spec(Rule(name="a", switched=False), RuleKeys(switched=True, count=4))
+    assert off == RuleSpec("a", count=4)
+
+
 def test_a_rule_that_says_its_kind_does_not_take_another_from_the_defaults() -> None:
     defaults = RuleKeys(count=5, dwell_s=2)
     assert rule_spec(Rule(name="a"), defaults) == RuleSpec("a", count=5, dwell_s=2.0)
@@ -164,17 +181,21 @@ _VALUES: dict[str, st.SearchStrategy[object]] = {
     "score_above": st.just(0.5),
     "for_s": st.just(1.0),
     "clear_below": st.just(0.4),
+    "switched": st.booleans(),
     "cooldown_scope": st.sampled_from(["rule", "zone", "track"]),
 }
 
 
 @settings(max_examples=100)
-@given(st.fixed_dictionaries({}, optional=_VALUES), st.sampled_from(["line", "count", None]))
+@given(
+    st.fixed_dictionaries({}, optional=_VALUES),
+    st.sampled_from(["line", "count", "switched", None]),
+)
 def test_defaults_alone_never_make_a_rule_wrong(
     defaults: dict[str, object], form: str | None
 ) -> None:
-    own = {"line": {"line": "door"}, "count": {"count": 2}, None: {}}[form]
-    forms = [key for key in ("line", "count", "absent_s", "score_above") if key in defaults]
+    own = {} if form is None else {form: {"line": "door", "count": 2, "switched": True}[form]}
+    forms = [key for key in FORMS if defaults.get(key, False) is not False]
     if form is None and len(forms) > 1:
         return  # the defaults contradict one another: that is told
     spec = rule_spec(Rule.model_validate({"name": "a", **own}), RuleKeys.model_validate(defaults))
@@ -201,6 +222,23 @@ def test_canonical_is_sorted_json_without_spaces(pipeline: Callable[[str], Loade
         "schedule": None,
         "stationary": True,
     }
+
+
+def test_a_camera_is_hashed_without_its_place_and_its_credentials(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    camera = (
+        "sources: {cam: {kind: camera, uri: 'rtsp://place/s', username: joe, "
+        "password: '${credential:camera}', fps: 7}}\n"
+        "pipelines: {people: {source: cam, model: m}}\n"
+    )
+    path.write_text(camera)
+    text = canonical(load(path), "people", HASH)
+    assert json.loads(text)["source"] == {
+        "name": "cam", "kind": "camera", "transport": "tcp", "fps": 7.0, "size": None,
+        "stall_s": 10.0, "max_age_s": 2.0, "open_timeout_s": 20.0,
+    }  # fmt: skip
+    path.write_text(camera.replace("place", "elsewhere").replace("joe", "ann"))
+    assert canonical(load(path), "people", HASH) == text
 
 
 def test_the_hash_of_the_shortest_pipeline_is_what_it_always_was(
@@ -233,6 +271,7 @@ def test_what_means_the_same_has_the_same_hash(
     [
         "gate: {max_fps: 6}",
         "gate: {motion: false}",
+        "camera_health: true",
         "engine: litert",
         "zones: {z: [[0, 0], [1, 0], [1, 1]]}",
         "masks: {privacy: [[[0, 0], [1, 0], [1, 1]]]}",
@@ -320,6 +359,8 @@ def test_a_board_without_a_serial_number_needs_an_id() -> None:
         (RuleSpec("a", count=3, confirm=(3, 5), dwell_s=10.0), 11.0),
         (RuleSpec("a", absent_s=600.0), 600.0),
         (RuleSpec("a", score_above=0.5, for_s=2.0), 2.2),
+        (RuleSpec("a", switched=True), 0.2),
+        (RuleSpec("a", switched=True, confirm=(3, 5)), 1.0),
     ],
 )
 def test_the_worst_time_to_alert_at_five_frames_a_second(rule: RuleSpec, seconds: float) -> None:
@@ -402,6 +443,33 @@ def test_a_rule_about_absence_or_a_score_opens_within_its_worst_time(
     level = RuleSpec("b", score_above=0.5, for_s=span)
     coming = [(time, None if time < 0 else PLACE, True) for time in times]
     assert _first_opening(level, coming) <= worst_time_to_alert(level, fps) + 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pattern=_found(),
+    others=st.lists(st.sampled_from(["before", "other", None]), min_size=60, max_size=60),
+    phase=st.floats(0.01, 0.99),
+)
+def test_a_rule_about_a_switch_opens_within_its_worst_time(
+    pattern: tuple[tuple[int, int], list[bool]], others: list[str | None], phase: float
+) -> None:
+    """Whatever the frames say that do not show the new class, and whatever was before."""
+    confirm, found = pattern
+    rule = RuleSpec("a", label="new", switched=True, confirm=confirm)
+    rules = Rules(RulesSpec("p", "s", (rule,)))
+    worst = worst_time_to_alert(rule, 1.0)
+    shown = ["before"] * 10 + [
+        "new" if hit else other for hit, other in zip(found, others, strict=True)
+    ]
+    for index, label in enumerate(shown):
+        seen = () if label is None else (Detection(label, 0.9, PLACE),)
+        sight = Sight(index, phase - 10 + index, None, (), seen, True, False, CALENDAR)
+        opened = rules.step(sight).opened
+        if opened:
+            assert opened[0].opened <= worst + 1e-6
+            return
+    raise AssertionError("it never opened")
 
 
 @settings(max_examples=40, deadline=None)

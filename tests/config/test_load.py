@@ -16,8 +16,8 @@ from edge_agent.errors import UsageError
 
 RULE_KEYS = (
     "label, zone, line, direction, anchor, confirm, min_score, min_area, max_area, dwell_s, "
-    "count, absent_s, score_above, for_s, clear_below, schedule, cooldown_s, cooldown_scope, "
-    "max_per_hour, priority, text, advice, evidence"
+    "count, absent_s, score_above, for_s, clear_below, switched, schedule, cooldown_s, "
+    "cooldown_scope, max_per_hour, priority, text, advice, evidence, output"
 )
 POINT = "[x, y], numbers from 0 to 1 of the picture's width and height"
 POLYGON = "a list of three or more points [x, y], numbers from 0 to 1"
@@ -29,7 +29,7 @@ IN_A_PIPELINE = [
     (
         "gaet: {}",
         "6:5: pipelines.people.gaet: unknown key, allowed: source, model, engine, threads, "
-        "delegate, gate, masks, zones, lines, defaults, rules (did you mean gate?)",
+        "delegate, gate, camera_health, masks, zones, lines, defaults, rules (did you mean gate?)",
     ),
     ("engine: auto\nengine: auto", "7:5: pipelines.people.engine: the key stands twice, "
      "first on line 6"),
@@ -75,7 +75,9 @@ IN_A_PIPELINE = [
     ("rules: [5]", "6:13: pipelines.people.rules[0]: 5 stands here, allowed: a mapping with name, "
      f"{RULE_KEYS}"),
     ("rules: [{name: a, evidence: [window]}]", "6:34: pipelines.people.rules[0].evidence[0]: "
-     '"window" stands here, allowed: snapshot'),
+     "there is no window of a picture, allowed: snapshot"),
+    ("rules: [{name: a, evidence: [film]}]", "6:34: pipelines.people.rules[0].evidence[0]: "
+     '"film" stands here, allowed: snapshot | window'),
     ("rules: [{name: a, priority: alarm}]", "6:33: pipelines.people.rules[0].priority: "
      '"alarm" stands here, allowed: alert | notice | record (did you mean alert?)'),
     ("rules: [{name: a, min_score: high}]", "6:34: pipelines.people.rules[0].min_score: "
@@ -117,7 +119,7 @@ IN_A_PIPELINE = [
      "thu, fri, sat, sun"),
     ("rules: [{name: a, text: '{labl} here'}]", "6:29: pipelines.people.rules[0].text: the text "
      "'{labl} here' has a field that is not one of {label}, {zone}, {count}, {score}, {rule}, "
-     "{dwell}, {direction}"),
+     "{dwell}, {direction}, {before}"),
     # --- what keys say of one another
     ("gate: {motion: false, stationary: true}", "6:39: pipelines.people.gate.stationary: "
      "stationary needs motion, allowed with motion: false is stationary: false"),
@@ -133,7 +135,8 @@ IN_A_PIPELINE = [
      "rules: [{name: a, line: l, zone: gate}]", "8:38: pipelines.people.rules[0].zone: `zone` "
      "means nothing in a rule with `line`"),
     ("rules: [{name: a, direction: in}]", "6:34: pipelines.people.rules[0].direction: `direction` "
-     "means nothing in a rule without `line`, `count`, `absent_s` and `score_above`"),
+     "means nothing in a rule without `line`, `count`, `absent_s`, `score_above` and "
+     "`switched`"),
     ("rules: [{name: a, count: 3, absent_s: 5}]", "6:30: pipelines.people.rules[0].count: `count` "
      "means nothing in a rule with `absent_s`"),
     ("rules: [{name: a, score_above: 0.5, confirm: [2, 3]}]", "6:50: "
@@ -142,36 +145,63 @@ IN_A_PIPELINE = [
      "pipelines.people.rules[0].min_area: `min_area` 0.5 is above `max_area` 0.1"),
     ("rules: [{name: a, score_above: 0.5, clear_below: 0.6}]", "6:54: "
      "pipelines.people.rules[0].clear_below: `clear_below` 0.6 is above `score_above` 0.5"),
+    ("rules: [{name: a, score_above: high}]", "6:36: pipelines.people.rules[0].score_above: "
+     '"high" stands here, allowed: model | a number'),
+    ("rules: [{name: a, score_above: .inf}]", "6:36: pipelines.people.rules[0].score_above: "
+     '".inf" stands here, allowed: model | a number'),
+    ("rules: [{name: a, switched: 1}]", "6:33: pipelines.people.rules[0].switched: "
+     "1 stands here, allowed: true | false"),
+    (f"zones: {{{GATE}}}\nrules: [{{name: a, switched: true, zone: gate}}]", "7:45: "
+     "pipelines.people.rules[0].zone: `zone` means nothing in a rule with `switched`"),
     ("defaults: {max_area: 0.1}\nrules: [{name: a, min_area: 0.5}]", "7:33: "
      "pipelines.people.rules[0].min_area: `min_area` 0.5 is above `max_area` 0.1"),
     ("rules: [{name: 侵入, zone: 門}]", "6:30: pipelines.people.rules[0].zone: there is no zone "
      '"門", there are none'),
 ]  # fmt: skip
 
+KINDS = ("camera", "video", "images", "scene", "signal")
 PIPELINES = "\npipelines: {p: {source: yard, model: m}}\n"
 SCENE = "sources: {yard: {kind: scene}}" + PIPELINES
+
+LAMP = SCENE + "outputs: {lamp: {kind: command, argv: [/usr/local/bin/lamp, 3], "
 
 #: A whole file -> its mistakes.
 IN_A_FILE = [
     ("hello", '1:1: "hello" stands here, allowed: a mapping with sources, pipelines, device, '
+     "outputs, store, mqtt, summary"),
+    ("[1]", "1:1: [1] stands here, allowed: a mapping with sources, pipelines, device, outputs, "
      "store, mqtt, summary"),
-    ("[1]", "1:1: [1] stands here, allowed: a mapping with sources, pipelines, device, store, "
-     "mqtt, summary"),
     ("device: {}", "1:1: sources: missing, allowed: a mapping of names, at least one\n"
      "1:1: pipelines: missing, allowed: a mapping of names, at least one"),
     ("sources: {}" + PIPELINES, "1:10: sources: an empty mapping stands here, allowed: "
      "a mapping of names, at least one\n2:25: pipelines.p.source: there is no source "
      '"yard", there are none'),
-    ("sources: {yard: {kind: camera, uri: x}}" + PIPELINES, "1:24: sources.yard.kind: "
-     "kind camera: this version reads video, images, scene"),
+    ("sources: {yard: {kind: lidar, uri: x}}" + PIPELINES, "1:24: sources.yard.kind: "
+     f"kind lidar: this version reads {', '.join(KINDS)}"),
     ("sources: {yard: {kind: scen}}" + PIPELINES, "1:24: sources.yard.kind: kind scen: this "
-     "version reads video, images, scene (did you mean scene?)"),
+     f"version reads {', '.join(KINDS)} (did you mean scene?)"),
     ("sources: {yard: {kind: [a]}}" + PIPELINES, '1:24: sources.yard.kind: ["a"] stands here, '
-     "allowed: video | images | scene"),
+     f"allowed: {' | '.join(KINDS)}"),
     ("sources: {yard: {uri: x}}" + PIPELINES, "1:11: sources.yard.kind: missing, allowed: "
-     "video | images | scene"),
+     f"{' | '.join(KINDS)}"),
     ("sources: {yard: scene}" + PIPELINES, '1:17: sources.yard: "scene" stands here, allowed: '
-     "a mapping with kind: video | images | scene"),
+     f"a mapping with kind: {' | '.join(KINDS)}"),
+    ("sources: {yard: {kind: camera, uri: 'rtsp://joe:hunter2@cam/s'}}" + PIPELINES, "1:37: "
+     "sources.yard.uri: a user name or a password stands in the URL, allowed: write username: "
+     'NAME and password: "${file:NAME}" beside it'),
+    ("sources: {yard: {kind: camera, uri: 'rtsp://cam/s', size: 640 x 480}}" + PIPELINES, "1:59: "
+     'sources.yard.size: "640 x 480" stands here, allowed: WIDTHxHEIGHT in pixels, such as '
+     "1280x720\n1:59: sources.yard.size: a stream cannot be asked for a size, allowed: none (set "
+     "it in the camera)"),
+    ("sources: {yard: {kind: camera, uri: 0, transport: tcp, username: joe}}" + PIPELINES, "1:51: "
+     "sources.yard.transport: a device of this machine has no transport, allowed: none\n1:66: "
+     "sources.yard.username: a device of this machine has no username, allowed: none"),
+    ("sources: {yard: {kind: camera, uri: 'http://cam/', transport: udp, "
+     "password: '${credential:c}'}}" + PIPELINES, "1:63: sources.yard.transport: transport is "
+     "RTSP's, allowed with an rtsp:// uri\n1:78: sources.yard.password: password without "
+     "username, allowed: both or neither"),
+    ("sources: {yard: {kind: camera, uri: 'http://cam/?p={password}'}}" + PIPELINES, "1:37: "
+     "sources.yard.uri: the uri has a place for credentials, allowed with username and password"),
     ("sources: {yard: {kind: video}}" + PIPELINES, "1:11: sources.yard.uri: missing, allowed: "
      "a file, a folder or a pattern"),
     ("sources: {yard: {kind: scene, fps: 5}}" + PIPELINES, "1:31: sources.yard.fps: unknown key, "
@@ -189,7 +219,14 @@ IN_A_FILE = [
     (SCENE.replace("model: m", 'model: "a\\0b"'), '2:38: pipelines.p.model: "a\\x00b" stands here, '
      "allowed: the name of a file"),
     (SCENE + "devices: {}", "3:1: devices: unknown key, allowed: sources, pipelines, device, "
-     "store, mqtt, summary (did you mean device?)"),
+     "outputs, store, mqtt, summary (did you mean device?)"),
+    (LAMP + "on_stop: on}}", '3:74: outputs.lamp.on_stop: "on" stands here, allowed: off | keep'),
+    ("outputs: {lamp: {kind: command, argv: []}}\n" + SCENE, "1:39: outputs.lamp.argv: "
+     "[] stands here, allowed: a list of: text, at least one"),
+    ("outputs: {lamp: {kind: gpoi}}\n" + SCENE, "1:24: outputs.lamp.kind: kind gpoi: this version "
+     "reads command, gpio (did you mean gpio?)"),
+    ("outputs: {lamp: {kind: gpio, chip: gpiochip0, line: -1}}\n" + SCENE, "1:53: "
+     "outputs.lamp.line: -1 stands here, allowed: a whole number from 0 to 1023"),
     (SCENE + "device: {id: dock 07}", '3:14: device.id: "dock 07" stands here, allowed: 1 to 64 '
      "letters a-z A-Z, digits, - and _, or ${hostname}, or ${serial}"),
     (SCENE + "device: {id: '${hostnam}'}", '3:14: device.id: "${hostnam}" stands here, allowed: '

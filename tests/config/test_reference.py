@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 #: Mappings whose keys are names of the user's own.
-NAMED = {("sources",), ("pipelines",), ("device", "tags")} | {
+NAMED = {("sources",), ("pipelines",), ("outputs",), ("device", "tags")} | {
     ("pipelines", ANY_NAME, part) for part in ("zones", "lines")
 }
 
@@ -37,9 +37,13 @@ def test_the_reference_has_every_key_of_the_schema_and_no_other() -> None:
     loaded = read(ROOT / "configs/reference.yaml")
     assert loaded.mistakes == ()
     assert isinstance(loaded.data, dict)
-    kinds = {name: source["kind"] for name, source in loaded.data["sources"].items()}
+    kinds = {
+        (part, name): entry["kind"]
+        for part in ("sources", "outputs")
+        for name, entry in loaded.data[part].items()
+    }
     stated = {
-        (_generic(path), kinds[str(path[1])] if len(path) > 2 and path[0] == "sources" else "")
+        (_generic(path), kinds.get((str(path[0]), str(path[1])), "") if len(path) > 2 else "")
         for path in loaded.marks.keys
     }
     stated = {(path, kind) for path, kind in stated if _is_documented(path)}

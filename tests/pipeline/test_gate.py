@@ -318,6 +318,11 @@ def test_what_stands_still_or_is_out_of_sight_needs_no_further_look():
     assert settling(MOTION) == []
 
 
+def test_a_picture_may_be_settled_without_any_track():
+    """A class of the whole picture must be confirmed too."""
+    assert settling(replace(MOTION, settle=5, settle_all=True)) == ["settle"] * 5
+
+
 def test_settling_begins_anew_after_motion():
     gate, passed = Gate(MOTION), []
     for i in range(60):

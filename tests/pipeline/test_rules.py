@@ -5,88 +5,13 @@ from datetime import UTC
 from itertools import pairwise
 
 import pytest
+from film import ABOVE, BELOW, INSIDE, OUTSIDE, Film, track
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.pipeline.rules import (
-    Ident,
-    Kind,
-    Rules,
-    RuleSpec,
-    RulesSpec,
-    Sight,
-    rule_fault,
-)
+from edge_agent.pipeline.rules import Ident, Kind, RuleSpec, rule_fault
 from edge_agent.pipeline.schedule import Calendar, Schedule
-from edge_agent.pipeline.zones import Line, Zone
-from edge_agent.types import Detection, Priority, Track
-
-GATE = Zone("gate", ((0.2, 0.2), (0.6, 0.2), (0.6, 0.8), (0.2, 0.8)))
-DOOR = Line("door", (0.1, 0.5), (0.9, 0.5))
-INSIDE, OUTSIDE = (0.4, 0.5), (0.8, 0.5)
-ABOVE, BELOW = (0.5, 0.4), (0.5, 0.6)
-
-
-def track(id_=1, at=INSIDE, *, label="person", score=0.9, visible=True, size=(0.1, 0.2)):
-    """A track whose box stands at `at` and has `size`."""
-    (x, y), (width, height) = at, size
-    box = (x - width / 2, y - height, x + width / 2, y)
-    return Track(id_, label, box, score, born=0.0, seen=0.0, hits=5, visible=visible)
-
-
-class Film:
-    """Rules that are shown frame after frame, and everything that came of it."""
-
-    def __init__(self, *rules, fps=10.0, calendar=None, **spec):
-        spec = {"zones": (GATE,), "lines": (DOOR,), "min_score": 0.25, **spec}
-        self.rules = Rules(RulesSpec("people", "dock", rules, **spec))
-        self.fps = fps
-        self.calendar = calendar or Calendar(UTC)
-        self.frame = 0
-        self.last = ()
-        self.opened, self.closed, self.misses = [], [], []
-
-    @property
-    def time(self):
-        return self.frame / self.fps
-
-    def show(self, *tracks, frames=1, seconds=0.0, scores=None, skip=None):
-        """Frames that show `tracks`, or with `skip` frames that nobody inferred."""
-        for _ in range(max(frames, round(seconds * self.fps))):
-            found = tuple(
-                Detection(label, score, (0, 0, 1, 1)) for label, score in (scores or {}).items()
-            )
-            self.last = self.last if skip else tracks
-            sight = Sight(
-                frame=self.frame,
-                time=self.time,
-                input=None,
-                tracks=self.last,
-                detections=found,
-                inferred=skip is None,
-                still=skip == "still",
-                calendar=self.calendar,
-            )
-            changes = self.rules.step(sight)
-            self.opened += changes.opened
-            self.closed += changes.closed
-            self.misses += changes.misses
-            self.frame += 1
-        return self
-
-    @property
-    def opening_frames(self):
-        return [event.frame for event in self.opened]
-
-    @property
-    def closings(self):
-        return [(round(event.closed * self.fps), event.close_reason) for event in self.closed]
-
-    @property
-    def stopped_at(self):
-        """Where the latest near miss stopped."""
-        return self.misses[-1].decisions[-1].stage
-
+from edge_agent.types import Priority
 
 # --- presence: label, zone, score, area, anchor, masks -----------------------------------------
 
@@ -701,6 +626,8 @@ def test_the_subject_of_an_open_event_is_no_miss():
         ({"count": 2}, Kind.COUNT),
         ({"absent_s": 2.0}, Kind.ABSENCE),
         ({"score_above": 0.5}, Kind.LEVEL),
+        ({"score_above": "model", "clear_below": 0.5}, Kind.LEVEL),
+        ({"switched": True, "confirm": (3, 5), "min_score": 0.5}, Kind.SWITCH),
     ],
 )
 def test_the_keys_tell_the_kind_and_agree(keys, kind):
@@ -723,13 +650,25 @@ def test_the_keys_tell_the_kind_and_agree(keys, kind):
         ),
         (
             {"direction": "in"},
-            "`direction` means nothing in a rule without `line`, `count`, `absent_s` and "
-            "`score_above`",
+            "`direction` means nothing in a rule without `line`, `count`, `absent_s`, "
+            "`score_above` and `switched`",
         ),
         ({"count": 2, "for_s": 1.0}, "`for_s` means nothing in a rule with `count`"),
         (
             {"count": 2, "cooldown_scope": "track"},
             "`cooldown_scope: track` means nothing in a rule with `count`",
+        ),
+        ({"switched": True, "zone": "gate"}, "`zone` means nothing in a rule with `switched`"),
+        ({"switched": True, "for_s": 1.0}, "`for_s` means nothing in a rule with `switched`"),
+        ({"switched": True, "count": 2}, "`count` means nothing in a rule with `switched`"),
+        ({"switched": True, "line": "door"}, "`switched` means nothing in a rule with `line`"),
+        (
+            {"switched": True, "score_above": 0.5},
+            "`switched` means nothing in a rule with `score_above`",
+        ),
+        (
+            {"switched": True, "cooldown_scope": "track"},
+            "`cooldown_scope: track` means nothing in a rule with `switched`",
         ),
         ({"confirm": (3, 2)}, "`confirm: [3, 2]` asks for 3 of 2 frames"),
         ({"confirm": (0, 2)}, "`confirm: [0, 2]` asks for 0 of 2 frames"),
@@ -759,6 +698,8 @@ RULES = (
     RuleSpec("count", zone="gate", count=2, cooldown_s=1.0),
     RuleSpec("absent", label="person", zone="gate", absent_s=0.6),
     RuleSpec("level", score_above=0.6, clear_below=0.4, for_s=0.2, max_per_hour=2),
+    RuleSpec("switch", switched=True, cooldown_s=0.6),
+    RuleSpec("switch-to-a", label="a", switched=True, confirm=(2, 3), max_per_hour=2),
 )
 
 spots = st.sampled_from([INSIDE, OUTSIDE, ABOVE, BELOW, (0.61, 0.5)])
@@ -767,16 +708,17 @@ some_tracks = st.dictionaries(
     st.tuples(spots, st.booleans(), st.sampled_from(["person", "dog"]), st.floats(0.1, 1.0)),
     max_size=4,
 )
+some_scores = st.dictionaries(st.sampled_from("abc"), st.floats(0.0, 1.0), max_size=2)
 a_frame = st.one_of(
-    st.tuples(st.just("seen"), some_tracks, st.floats(0.0, 1.0)),
-    st.tuples(st.sampled_from(["still", "rate", "gap"]), st.just({}), st.just(0.0)),
+    st.tuples(st.just("seen"), some_tracks, some_scores),
+    st.tuples(st.sampled_from(["still", "rate", "gap"]), st.just({}), st.just({})),
 )
 films = st.lists(a_frame, max_size=60)
 
 
 def play(frames, boot=3):
     film = Film(*RULES, fps=5, ident=Ident("store", boot))
-    for kind, tracks, score in frames:
+    for kind, tracks, scores in frames:
         if kind == "gap":
             film.frame += 20
             film.rules.stand_still(4.0)
@@ -785,7 +727,7 @@ def play(frames, boot=3):
                 track(id_, at, visible=visible, label=label, score=value)
                 for id_, (at, visible, label, value) in tracks.items()
             ]
-            film.show(*shown, scores={"x": score})
+            film.show(*shown, scores=scores)
         else:
             film.show(skip=kind)
     return film

@@ -9,6 +9,7 @@ import yaml
 
 from edge_agent.config.explain import rule_spec
 from edge_agent.config.schema import Rule, RuleKeys
+from edge_agent.pipeline.family import KINDS
 from edge_agent.pipeline.rules import RuleSpec, rule_fault
 from edge_agent.pipeline.rulespec import KEYS_OF_KIND, Kind
 from edge_agent.pipeline.sentence import FIELDS
@@ -22,7 +23,10 @@ ROWS = [
 ]
 KEYS = {row[0].strip("`"): row for row in ROWS if len(row) == 5}
 STAGE_ROWS = {row[0].strip("`") for row in ROWS if len(row) == 2}
-LETTERS = dict(zip("PCNAL", Kind, strict=True))
+LETTERS = dict(zip("PCNALS", Kind, strict=True))
+FAMILIES = {
+    family: row[3] for row in ROWS if len(row) == 4 for family in re.findall(r"`(\w+)`", row[0])
+}
 
 
 def test_every_key_of_a_rule_has_its_row_and_no_other():
@@ -35,6 +39,12 @@ def test_the_kinds_of_a_row_are_those_that_the_key_means_something_to():
         meant = {kind for kind in Kind if key in KEYS_OF_KIND[kind] or key not in particular}
         told = set(Kind) if row[1] == "all" else {LETTERS[letter] for letter in row[1].split()}
         assert told == meant, key
+
+
+def test_the_kinds_of_a_family_are_those_that_make_sense_for_it():
+    assert {
+        family: {LETTERS[letter] for letter in kinds.split()} for family, kinds in FAMILIES.items()
+    } == KINDS
 
 
 def test_every_stage_and_every_field_of_a_text_is_named():

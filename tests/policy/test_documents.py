@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from edge_agent.policy.documents import (
     About,
     alert_document,
+    decision_document,
     dump,
     event_document,
     parse_rfc3339,
@@ -83,3 +85,11 @@ def test_an_alert_is_the_event_without_decisions_and_with_its_phase() -> None:
     assert document["phase"] == "close"
     known = set(schema("mqtt-alert")["properties"]["data"]["properties"])
     assert set(document) <= known
+
+
+def test_a_score_of_any_size_keeps_its_digits() -> None:
+    for score, told in ((0.83456, 0.8346), (0.000123456, 0.0001235), (1234.56789, 1234.5679)):
+        event = replace(EVENT, score_max=score, score_median=score)
+        assert event_document(event, ABOUT)["score"] == {"max": told, "median": told}
+        decision = Decision("score", "pass", {"score": score, "above": score})
+        assert decision_document(decision)["numbers"] == {"score": told, "above": told}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,17 @@ def test_a_window_counts_detections_events_and_time_to_verdict() -> None:
     median = quantile(latency, 1.0)
     assert median is not None
     assert abs(median - 20.0) < 1.0
+
+
+def test_scores_of_any_size_and_sign_are_counted() -> None:
+    window = Window("machine", 0.0)
+    for score in (1e-5, 0.4, 812.0, -3.5):
+        window.add(outcome(Detection("out", score, BOX)))
+    body = document(window, 300.0, Ledger())
+    scores = parse(body["score"])
+    assert scores.count == body["labels"]["out"] == 4
+    assert scores.zero == 1  # what is below 0
+    assert quantile(scores, 1.0) == pytest.approx(812.0, rel=0.4)
 
 
 def test_an_empty_window_is_a_summary_too() -> None:

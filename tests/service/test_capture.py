@@ -7,6 +7,8 @@ from itertools import count
 from time import monotonic
 
 import numpy as np
+import pytest
+from broker import eventually
 
 from edge_agent.errors import SourceLost
 from edge_agent.service.capture import Capture
@@ -65,6 +67,84 @@ def test_a_lost_source_is_closed_and_opened_again() -> None:
     newest = slot.take(0.0)
     assert newest is not None
     assert newest.index == 7  # numbers go on over a loss: event ids are made of them
+
+
+class Waiting:
+    """A live source: one frame, taken 5 s before it is handed over, then nothing until closed."""
+
+    name = "cam"
+    live = True
+
+    def __init__(self) -> None:
+        self.waits = threading.Event()
+        self.closed = threading.Event()
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(2, 2, None, None)
+
+    def read(self) -> Frame | Broken | None:
+        if not self.waits.is_set():
+            self.waits.set()
+            return Frame("cam", 0, monotonic() - 5.0, np.zeros((2, 2, 3), np.uint8))
+        self.closed.wait(PATIENCE_S)
+        raise SourceLost("it was closed")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_live_frame_keeps_its_moment_on_the_agents_clock_and_a_stop_wakes_who_waits() -> None:
+    source, account, stop = Waiting(), Account(), threading.Event()
+    slot = NewestFrame(account)
+    capture = Capture(source, (slot,), lambda: monotonic() + 1e9, count())
+    thread = threading.Thread(target=capture.run, args=(stop,), daemon=True)
+    thread.start()
+    frame = slot.take(PATIENCE_S)
+    assert frame is not None
+    assert frame.time - 1e9 <= monotonic() - 5.0
+    stop.set()
+    capture.wake()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert capture.facts.losses == 0  # nobody lost anything: we left
+
+
+class Damaged:
+    """A live source with nothing but broken items, until it is lost."""
+
+    name = "cam"
+    live = True
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(2, 2, None, None)
+
+    def read(self) -> Frame | Broken | None:
+        self.reads += 1
+        if self.reads > 500:
+            raise SourceLost("only damaged pictures", "clean it")
+        return Broken("cam", self.reads, monotonic(), "cam", "no picture")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_source_of_broken_items_does_not_deliver_and_does_not_flood_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    account, stop = Account(), threading.Event()
+    capture = Capture(Damaged(), (NewestFrame(account),), monotonic, count())
+    thread = threading.Thread(target=capture.run, args=(stop,), daemon=True)
+    thread.start()
+    eventually(lambda: capture.facts.state == "lost", "the loss", PATIENCE_S)
+    stop.set()
+    thread.join(PATIENCE_S)
+    assert account.ledger().failed >= 500
+    assert capture.facts.reason == "only damaged pictures"
+    assert capture.facts.next == "clean it"
+    assert sum("broken item" in record.message for record in caplog.records) == 1
 
 
 class Recorded:

@@ -114,8 +114,8 @@ def test_a_classification_has_no_objects_to_follow(checked: Callable[..., Report
         "rules: [{name: a, label: dog}, {name: b, score_above: 0.5}]", family="classification"
     )
     assert _said(report) == [
-        "7:13: pipelines.p.rules[0]: model objects is a classification, there are no objects to "
-        "follow, allowed: rules with score_above"
+        "7:13: pipelines.p.rules[0]: model objects is of family classification, there are no "
+        "objects to follow, allowed: rules with score_above or switched"
     ]
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge_agent.errors import EdgeError
-from edge_agent.service.draw import COLORS, annotated, write, write_picture
+from edge_agent.pipeline.decode.pose import COCO
+from edge_agent.service.draw import COLORS, annotated, posed, tinted, write, write_picture
 from edge_agent.service.lettering import HEIGHT, lettered
 from edge_agent.types import Detection
 
@@ -77,6 +78,36 @@ def test_classes_are_a_list_in_the_corner_one_below_the_other() -> None:
     rows = (picture != 128).any(axis=(1, 2))
     assert rows[: 5 * (HEIGHT + 2)].all()
     assert not rows[5 * (HEIGHT + 2) :].any()
+
+
+def point(index: int, x: float, y: float, label: str = "") -> Detection:
+    return Detection(label or COCO[index], 0.9, (x, y, x, y), {"index": index})
+
+
+def test_bones_join_the_key_points_that_are_there() -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    found = [point(5, 0.2, 0.5), point(7, 0.8, 0.5), point(16, 0.5, 0.9)]
+    picture = posed(image, found)
+    assert not image.any()
+    assert picture[100, 150].any()  # between shoulder and elbow
+    assert not picture[140, 150].any()  # the ankle's neighbours are not there
+    assert all(picture[round(p.box[1] * 200), round(p.box[0] * 300)].any() for p in found)
+
+
+def test_key_points_of_another_body_have_no_bones() -> None:
+    found = [point(5, 0.2, 0.5, "wing"), point(7, 0.8, 0.5, "7")]
+    assert not posed(np.zeros((200, 300, 3), np.uint8), found)[100, 100:200].any()
+
+
+def test_areas_are_tinted_in_the_colour_of_their_label() -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    classes = np.zeros((40, 60), np.uint8)
+    classes[:, 30:] = 2
+    found = [Detection("cat", 0.5, (0.5, 0, 1, 1), {"index": 2})]
+    picture = tinted(image, classes, found, ("", "", "cat"))
+    assert (picture[:, :30] == 100).all()
+    expected = (100 + np.array(COLORS[2], float)) / 2
+    assert np.abs(picture[5, 50] - expected).max() <= 1
 
 
 def test_a_picture_is_written_with_any_name(tmp_path: Path) -> None:

@@ -9,42 +9,78 @@ and no view of the engine's memory. Read `yolo.py` next.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from edge_agent.errors import Refused
-from edge_agent.types import Detection
+from edge_agent.pipeline.quantize import describe
+from edge_agent.types import Box, Detection, Family, InputSpec
 
 if TYPE_CHECKING:
-    from edge_agent.pipeline.preprocess import Geometry
-    from edge_agent.types import Array, ModelSpec
+    from edge_agent.pipeline.preprocess import Geometry, Prepared
+    from edge_agent.types import Array, ModelSpec, TensorSpec
 
-#: The engine's outputs, in the order of `ModelSpec.output_tensors`, and where the picture lies in
-#: the frame, give detections in 0..1 of the frame: best first, equal ones by their index.
-Decoder: TypeAlias = "Callable[[Sequence[Array], Geometry], tuple[Detection, ...]]"
+#: The engine's outputs, in the order of `ModelSpec.output_tensors`, and the input that they answer,
+#: give findings in 0..1 of the frame: best first, equal ones by their index.
+Decoder: TypeAlias = "Callable[[Sequence[Array], Prepared], tuple[Detection, ...]]"
 
+#: Every family has a module of its name here.
+FAMILIES: tuple[str, ...] = get_args(Family)
+#: Families that find things at places, so that their input must be a picture.
+OF_PICTURES = frozenset({"ssd", "yolo", "fomo", "segmentation", "pose"})
+#: Types of numbers that scores come in.
+SCORES = ("float32", "float16", "int8", "uint8", "int16")
 #: No frame has more detections than this.
 MOST = 300
+#: The box of a finding that is about all of the frame.
+WHOLE_FRAME: Box = (0.0, 0.0, 1.0, 1.0)
+#: What makers of models call the class that is none.
+BACKGROUND = "background"
+_BACKGROUNDS = ("???", BACKGROUND, "__background__", "n/a")
 
 
 def decoder(model: ModelSpec) -> Decoder:
     """The decoder for the model's family. Raises Refused when its outputs do not fit."""
-    if model.family == "classification":
-        from edge_agent.pipeline.decode.classification import decoder as family
-    elif model.family == "yolo":
-        from edge_agent.pipeline.decode.yolo import decoder as family
-    elif model.family == "ssd":
-        from edge_agent.pipeline.decode.ssd import decoder as family
-    else:
+    if model.family in OF_PICTURES:
+        picture_of(model)
+    family = import_module(f"{__name__}.{model.family}")
+    made: Decoder = family.decoder(model)
+    return made
+
+
+def picture_of(model: ModelSpec) -> InputSpec:
+    """How the model sees a picture. Raises Refused when it sees a signal."""
+    if not isinstance(model.input, InputSpec):
         raise Refused(
-            f"model {model.name} is of family {model.family}, whose outputs are not understood",
-            "families: classification, ssd, yolo",
+            f"model {model.name} is of family {model.family}, which looks at pictures, "
+            "and its input is a signal",
+            "correct family or input in the manifest",
         )
-    return family(model)
+    return model.input
+
+
+def only_output(model: ModelSpec, fits: Callable[[TensorSpec], bool], wanted: str) -> int:
+    """Position of the one output that fits. Raises Refused where none does, or several do: then
+    nobody can tell which is `wanted`."""
+    found = [place for place, tensor in enumerate(model.output_tensors) if fits(tensor)]
+    if len(found) == 1:
+        return found[0]
+    named = ", ".join(describe(tensor) for tensor in model.output_tensors)
+    problem = f"several of the outputs {named} could be" if found else f"output {named} is not"
+    raise Refused(
+        f"model {model.name}: {problem} {wanted}",
+        "say another family, the right number of labels, or another model",
+    )
 
 
 def name(labels: Sequence[str], index: int) -> str:
     """The label of a class; its number where there is none."""
     return labels[index] if 0 <= index < len(labels) else str(index)
+
+
+def says_background(labels: Sequence[str]) -> bool:
+    """Whether the first label is what makers of models write where there is no class."""
+    return bool(labels) and labels[0].lower() in _BACKGROUNDS
 
 
 def detections(

@@ -2,9 +2,7 @@
 
 What it does not say itself is taken from `ModelSpec.output`, where `auto` (the default) means:
 
-- `activation` none | softmax | sigmoid, what makes scores of the numbers: none if they are scores,
-  which the quantized range tells (0..1), or for float outputs the frame's numbers (none below 0,
-  sum about 1); else softmax. A single number becomes a score by sigmoid instead.
+- `activation` none | softmax | sigmoid, what makes scores of the numbers: see `activation.py`.
 - `background` true | false: whether class 0 is a background that the labels leave out. True if
   there is one label less than numbers.
 - `top`: 5, how many classes are given, best first, of those that reach `min_score`.
@@ -12,41 +10,35 @@ What it does not say itself is taken from `ModelSpec.output`, where `auto` (the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_agent.errors import Refused
-from edge_agent.pipeline.decode import name
+from edge_agent.pipeline.decode import BACKGROUND, WHOLE_FRAME, name
+from edge_agent.pipeline.decode.activation import activation
 from edge_agent.pipeline.quantize import dequantize, describe
 from edge_agent.types import Detection
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from edge_agent.pipeline.decode import Decoder
-    from edge_agent.pipeline.preprocess import Geometry
-    from edge_agent.types import Array, Box, ModelSpec, TensorSpec
-
-Activation: TypeAlias = "Callable[[NDArray[np.float64]], NDArray[np.float64]]"
-
-_WHOLE_FRAME: Box = (0.0, 0.0, 1.0, 1.0)
-_BACKGROUND = "background"
+    from edge_agent.pipeline.preprocess import Prepared
+    from edge_agent.types import Array, ModelSpec, TensorSpec
 
 
 def decoder(model: ModelSpec) -> Decoder:
     """Raises Refused when no output, or more than one, has as many numbers as there are labels."""
     place, labels = find_output(model)
     tensor = model.output_tensors[place]
-    activate = _activation(tensor, model.output.get("activation", "auto"))
+    activate = activation(tensor, model.output.get("activation", "auto"))
     top = model.output.get("top", 5)
 
-    def decode(outputs: Sequence[Array], geometry: Geometry) -> tuple[Detection, ...]:
+    def decode(outputs: Sequence[Array], prepared: Prepared) -> tuple[Detection, ...]:
         scores = activate(dequantize(outputs[place], tensor).ravel().astype(np.float64))
         best = np.argsort(-scores, kind="stable")[:top]
         return tuple(
-            Detection(name(labels, index), score, _WHOLE_FRAME, {"index": index})
+            Detection(name(labels, index), score, WHOLE_FRAME, {"index": index})
             for index, score in zip(best.tolist(), scores[best].tolist(), strict=True)
             if score >= model.min_score
         )
@@ -88,50 +80,5 @@ def _labels(model: ModelSpec, tensor: TensorSpec) -> Sequence[str] | None:
     if not labels or (unnamed == 0 and background in ("auto", False)):
         return labels
     if unnamed == 1 and background in ("auto", True):
-        return (_BACKGROUND, *labels)
+        return (BACKGROUND, *labels)
     return None
-
-
-def _activation(tensor: TensorSpec, wanted: str) -> Activation:
-    """What makes scores in 0..1 of the output's numbers."""
-    squash = _sigmoid if tensor.shape[-1] == 1 else _softmax
-    if wanted == "auto" and tensor.dtype.startswith("float"):
-        return lambda numbers: _scores(numbers) if _are_scores(numbers) else squash(numbers)
-    if wanted == "auto":
-        return _scores if _range_is_scores(tensor) else squash
-    return {"none": _scores, "softmax": _softmax, "sigmoid": _sigmoid}[wanted]
-
-
-def _range_is_scores(tensor: TensorSpec) -> bool:
-    """Whether a quantized output can hold no more than 0..1, give or take a rounding."""
-    limits = np.iinfo(tensor.dtype)
-    lowest, highest = dequantize(np.array([limits.min, limits.max]).astype(tensor.dtype), tensor)
-    # int16 has its zero in the middle, even for what is never negative.
-    return bool(highest <= 1.01 and (lowest >= -0.01 or tensor.dtype == "int16"))
-
-
-# --- per frame ---------------------------------------------------------------------------------
-
-
-def _are_scores(numbers: NDArray[np.float64]) -> bool:
-    """Whether these can be probabilities of classes that exclude one another."""
-    if len(numbers) == 1:
-        return bool(0 <= numbers[0] <= 1)
-    # Scores that went through 8 bits were rounded each by up to 1/512.
-    doubt = min(0.5, 0.01 + len(numbers) / 512)
-    return bool(numbers.min() >= 0 and abs(numbers.sum() - 1) <= doubt)
-
-
-def _scores(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    return numbers.clip(0.0, 1.0)
-
-
-def _softmax(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # infinite numbers give no score, and no noise
-        powers = np.exp(numbers - numbers.max())
-        return np.asarray(powers / powers.sum())
-
-
-def _sigmoid(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):  # far below zero is 0
-        return np.asarray(1 / (1 + np.exp(-numbers)))

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.errors import Refused
-from edge_agent.pipeline.decode import MOST, detections
+from edge_agent.pipeline.decode import MOST, detections, says_background
 from edge_agent.pipeline.quantize import dequantize, describe
 
 if TYPE_CHECKING:
     from edge_agent.pipeline.decode import Decoder
-    from edge_agent.pipeline.preprocess import Geometry
+    from edge_agent.pipeline.preprocess import Prepared
     from edge_agent.types import Array, Detection, ModelSpec, TensorSpec
 
 #: What output number i is, for the converters that only number their outputs.
@@ -41,7 +41,6 @@ _WORDS = {
     "num": "count",
     "count": "count",
 }
-_BACKGROUND = ("???", "background", "__background__", "n/a")
 
 
 def decoder(model: ModelSpec) -> Decoder:
@@ -49,7 +48,7 @@ def decoder(model: ModelSpec) -> Decoder:
     places = find_outputs(model)
     labels = model.labels[1:] if _skips_first_label(model) else model.labels
 
-    def decode(outputs: Sequence[Array], geometry: Geometry) -> tuple[Detection, ...]:
+    def decode(outputs: Sequence[Array], prepared: Prepared) -> tuple[Detection, ...]:
         real = {
             role: dequantize(outputs[place], model.output_tensors[place])
             for role, place in places.items()
@@ -63,7 +62,8 @@ def decoder(model: ModelSpec) -> Decoder:
         rows = np.flatnonzero(sound)
         best = rows[np.argsort(-scores[rows], kind="stable")][:MOST]
         numbers = np.rint(classes[best]).astype(np.intp)
-        return detections(boxes[best], np.minimum(scores[best], 1.0), numbers, labels, geometry)
+        kept = boxes[best], np.minimum(scores[best], 1.0), numbers
+        return detections(*kept, labels, prepared.geometry)
 
     return decode
 
@@ -71,7 +71,7 @@ def decoder(model: ModelSpec) -> Decoder:
 def _skips_first_label(model: ModelSpec) -> bool:
     wanted = model.output.get("background", "auto")
     if wanted == "auto":
-        return bool(model.labels) and model.labels[0].lower() in _BACKGROUND
+        return says_background(model.labels)
     return bool(wanted)
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.errors import Refused
-from edge_agent.pipeline.decode import MOST, detections
+from edge_agent.pipeline.decode import MOST, detections, picture_of
 from edge_agent.pipeline.nms import nms
 from edge_agent.pipeline.quantize import dequantize, describe, least_raw
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_agent.pipeline.decode import Decoder
-    from edge_agent.pipeline.preprocess import Geometry
+    from edge_agent.pipeline.preprocess import Prepared
     from edge_agent.types import Array, Detection, ModelSpec, TensorSpec
 
 #: Shape of the exports that suppress by themselves: x0, y0, x1, y1, score, class. No raw head.
@@ -69,9 +69,10 @@ def decoder(model: ModelSpec) -> Decoder:
     iou = model.output.get("iou", 0.45)
     least = least_raw(model.min_score, head.tensor)
     several = head.numbers > head.classes.start + 1
-    size = np.array((model.input.width, model.input.height) * 2, np.float64)
+    picture = picture_of(model)
+    size = np.array((picture.width, picture.height) * 2, np.float64)
 
-    def decode(outputs: Sequence[Array], geometry: Geometry) -> tuple[Detection, ...]:
+    def decode(outputs: Sequence[Array], prepared: Prepared) -> tuple[Detection, ...]:
         raw = outputs[head.position][0]
         columns = raw.T if head.rows else raw
         # Most candidates are nothing: they are told by their raw numbers, and left there.
@@ -86,7 +87,8 @@ def decoder(model: ModelSpec) -> Decoder:
         if (columns[2:4] > 2).any() if pixels is None else pixels:
             boxes /= size
         best = nms(boxes, scores, classes if several else None, iou, MOST)
-        return detections(boxes[best], scores[best], classes[best], model.labels, geometry)
+        kept = boxes[best], scores[best], classes[best]
+        return detections(*kept, model.labels, prepared.geometry)
 
     return decode
 

@@ -97,3 +97,70 @@ def classification(numbers, *, activation, min_score, top=5):
         scores = [min(1.0, max(0.0, number)) for number in numbers]
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:top]
     return [(i, scores[i], (0, 0, 1, 1)) for i in order if scores[i] >= min_score]
+
+
+def fomo(scores, *, min_score, view=(0, 0, 1, 1)):
+    """`scores[y][x][class]`. Cells that touch grow into objects, one after the other."""
+    high, wide = len(scores), len(scores[0])
+    kinds = {}
+    for y in range(high):
+        for x in range(wide):
+            named = scores[y][x][1:]
+            if max(named) >= min_score:
+                kinds[x, y] = named.index(max(named)) + 1
+    found, todo = [], set(kinds)
+    while todo:
+        seed = min(todo)
+        object_, border = set(), [seed]
+        while border:
+            x, y = border.pop()
+            if (x, y) in object_:
+                continue
+            object_.add((x, y))
+            near = [(x + i, y + k) for i in (-1, 0, 1) for k in (-1, 0, 1)]
+            border += [cell for cell in near if kinds.get(cell) == kinds[seed]]
+        todo -= object_
+        xs, ys = [x for x, _ in object_], [y for _, y in object_]
+        box = (min(xs) / wide, min(ys) / high, (max(xs) + 1) / wide, (max(ys) + 1) / high)
+        peak = max(scores[y][x][kinds[seed]] for x, y in object_)
+        if (there := into_frame(box, view)) is not None:
+            found.append((kinds[seed], peak, there))
+    return found
+
+
+def segmentation(classes, *, view=(0, 0, 1, 1), nothing=()):
+    """`classes[y][x]`: area in the frame and outline of each class, largest first."""
+    high, wide = len(classes), len(classes[0])
+    found = {}
+    for y in range(high):
+        for x in range(wide):
+            cell = into_frame((x / wide, y / high, (x + 1) / wide, (y + 1) / high), view)
+            if cell is None or classes[y][x] in nothing:
+                continue
+            area, box = found.get(classes[y][x], (0.0, (1.0, 1.0, 0.0, 0.0)))
+            area += (cell[2] - cell[0]) * (cell[3] - cell[1])
+            box = (*map(min, box[:2], cell[:2]), *map(max, box[2:], cell[2:]))
+            found[classes[y][x]] = area, box
+    return sorted(
+        ((kind, area, box) for kind, (area, box) in found.items()),
+        key=lambda row: (-row[1], row[0]),
+    )
+
+
+def class_map(classes, size, view=(0, 0, 1, 1)):
+    """The class under the centre of every pixel of a picture, 255 where there is none."""
+    high, wide = len(classes), len(classes[0])
+    rows = []
+    for y in range(size[1]):
+        row = []
+        for x in range(size[0]):
+            across = ((x + 0.5) / size[0] - view[0]) / (view[2] - view[0]) * wide
+            down = ((y + 0.5) / size[1] - view[1]) / (view[3] - view[1]) * high
+            inside = 0 <= across < wide and 0 <= down < high
+            row.append(classes[int(down)][int(across)] if inside else 255)
+        rows.append(row)
+    return rows
+
+
+def squared_error(one, other):
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)

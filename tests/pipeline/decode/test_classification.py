@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import Refused
 from edge_agent.pipeline.decode import decoder
-from edge_agent.pipeline.preprocess import Geometry, Preprocessor
+from edge_agent.pipeline.preprocess import Geometry, Prepared, Preprocessor
 from edge_agent.types import InputSpec
 
-WHOLE = Geometry()
+WHOLE = Prepared(np.empty(0), Geometry())
 SCORES = {"uint8": (1 / 256, 0), "int8": (1 / 256, -128), "int16": (1 / 32768, 0)}
 LOGITS = {"uint8": (0.1, 120), "int8": (0.1, -3), "int16": (1e-3, 0)}
 
@@ -165,7 +165,7 @@ def imagenet(realdata):
 
 def classify(engine, spec, image):
     prepared = Preprocessor(spec.input, spec.input_tensor)(image)
-    return decoder(spec)(engine(prepared.tensor), prepared.geometry)
+    return decoder(spec)(engine(prepared.tensor), prepared)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import Refused
 from edge_agent.pipeline.decode import decoder
-from edge_agent.pipeline.preprocess import Geometry, Preprocessor
+from edge_agent.pipeline.preprocess import Geometry, Prepared, Preprocessor
 from edge_agent.types import InputSpec
 
-WHOLE = Geometry()
+WHOLE = Prepared(np.empty(0), Geometry())
 N = 40
 SHAPES = {"boxes": (1, N, 4), "classes": (1, N), "scores": (1, N), "count": (1,)}
 ROLES = tuple(SHAPES)
@@ -56,7 +56,12 @@ def test_rows_are_decoded_as_the_plain_loop_does(
         min_score=min_score,
         view=view,
     )
-    assert found(decoder(made)([given_[role] for role in ROLES], Geometry(view))) == expected
+    assert (
+        found(
+            decoder(made)([given_[role] for role in ROLES], Prepared(np.empty(0), Geometry(view)))
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize("names", [TF1, TF2, WORDS, METADATA], ids=["tf1", "tf2", "words", "meta"])
@@ -195,7 +200,7 @@ def test_traffic_is_found_with_the_state_carried_over_three_frames(
         image = cv2.imread(str(realdata(f"images/traffic_000{index}.bmp")))
         prepared = prepare(image)
         answers = engine(prepared.tensor)
-        detections = decode(answers, prepared.geometry)
+        detections = decode(answers, prepared)
         boxes, classes, scores, count = (answer[0].tolist() for answer in answers[:4])
         assert found(detections) == plain.ssd(boxes, classes, scores, count, min_score=0.3)
         pickup.append(detections[0])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import Refused
 from edge_agent.pipeline.decode import decoder
-from edge_agent.pipeline.preprocess import Geometry, Preprocessor
+from edge_agent.pipeline.preprocess import Geometry, Prepared, Preprocessor
 from edge_agent.types import InputSpec
 
-WHOLE = Geometry()
+WHOLE = Prepared(np.empty(0), Geometry())
 WIDTH, HEIGHT = 64, 48
 STORED = {  # dtype: scale and zero point that hold 0..1, or pixels of the input
     "float32": (None, 0),
@@ -66,7 +66,9 @@ def test_every_head_gives_what_the_plain_loop_gives(
 
     layout = "rows" if in_rows else "columns"
     made = model("yolo", [tensor], (), min_score, head=layout, objectness=objectness)
-    detections = decoder(made)([raw[None] if in_rows else raw.T[None]], Geometry(view))
+    detections = decoder(made)(
+        [raw[None] if in_rows else raw.T[None]], Prepared(np.empty(0), Geometry(view))
+    )
     expected = plain.yolo(
         candidates,
         objectness=objectness,
@@ -217,7 +219,7 @@ def test_a_box_in_the_border_of_a_letterbox_is_not_in_the_frame(output, model):
     head = one_hit((1, 5, 20), False, [0.5, 0.05, 0.2, 0.1, 0.8])
     decode = decoder(model("yolo", [output("head", (1, 5, 20))]))
     assert len(decode([head], WHOLE)) == 1
-    assert decode([head], Geometry((0.0, -0.2, 1.0, 1.2))) == ()
+    assert decode([head], Prepared(np.empty(0), Geometry((0.0, -0.2, 1.0, 1.2)))) == ()
 
 
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf])
@@ -257,7 +259,7 @@ def test_people_are_found_on_real_video_as_the_plain_loop_finds_them(
             continue
         prepared = prepare(image)
         (head,) = engine(prepared.tensor)
-        detections = decode([head], prepared.geometry)
+        detections = decode([head], prepared)
         expected = plain.yolo(
             head[0].T.tolist(),
             objectness=False,
@@ -284,7 +286,7 @@ def test_the_letterbox_gives_the_same_people_as_a_frame_already_square(real_mode
     answers = []
     for picture in (image, square):
         prepared = prepare(picture)
-        answers.append(decode(engine(prepared.tensor), prepared.geometry))
+        answers.append(decode(engine(prepared.tensor), prepared))
     for inside, outside in zip(*answers, strict=True):
         x0, y0, x1, y1 = outside.box
         back = (x0, (y0 * 768 - 96) / 576, x1, (y1 * 768 - 96) / 576)

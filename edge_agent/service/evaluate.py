@@ -1,0 +1,280 @@
+"""A model against the truth: `models eval`, for one model or for two on the same inputs.
+
+The model sees and answers as `infer` does. Rules: of a classification the best class counts,
+however low its score; of detections those from the manifest's `min_score` on; of an anomaly every
+window that lies wholly within one stretch. Metrics are `policy/statistics.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from edge_agent.bundles.anatomy import dissect, model_bytes
+from edge_agent.bundles.bundle import Bundle, sha256_of
+from edge_agent.bundles.find import Kind, locate
+from edge_agent.bundles.guess import NO_WISH
+from edge_agent.bundles.manifest import ImageInput, Normalize, Requires
+from edge_agent.errors import EdgeError, UsageError
+from edge_agent.policy.statistics import ENOUGH, Tally, auc, confusion, matched
+from edge_agent.ports import Source
+from edge_agent.service.inference import inference
+from edge_agent.service.input import SCHEME, open_input
+from edge_agent.service.models import Demand, Opened, open_first
+from edge_agent.service.trial import open_offered
+from edge_agent.service.truth import Case, Stretch
+from edge_agent.sources.images import read_picture
+from edge_agent.sources.recordings import open_windows
+from edge_agent.types import Broken, Detection, Frame, InputSpec, SignalSpec, TensorSpec
+
+JUDGED = ("classification", "ssd", "yolo", "anomaly")
+DIGITS = 4
+#: Times of samples are rounded.
+TICK_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one model came to. `headline` are the numbers that two models are compared by."""
+
+    opened: Opened
+    items: int  # pictures or windows that were judged
+    metrics: Mapping[str, Any]
+    unread: tuple[str, ...]  # a sentence for each file that could not be read
+
+    @property
+    def headline(self) -> dict[str, float | None]:
+        names = ("accuracy", "f1", "precision", "recall", "auc")
+        return {name: self.metrics[name] for name in names if name in self.metrics}
+
+
+def offered(name: str, state: Path) -> Bundle:
+    """The model that a person names: a bundle's name, folder or .tar, or a bare .tflite.
+
+    Raises UsageError when there is none, or where nothing here tells right from wrong; Refused.
+    """
+    bundle = open_offered(locate(name, state, Path()), NO_WISH, Demand().plans(state, ""))
+    family = bundle.manifest.family
+    if family not in JUDGED:
+        raise UsageError(
+            f"model {bundle.name} is of family {family}, which is not judged",
+            f"models eval judges {', '.join(JUDGED)}",
+        )
+    return bundle
+
+
+def twin(bundle: Bundle, other: str, state: Path) -> Bundle:
+    """The other model of a comparison: a bundle, or a bare .tflite to which the manifest of the
+    first applies, such as the same network before int8. Raises UsageError, Refused."""
+    place = locate(other, state, Path())
+    if place.kind is not Kind.BARE:
+        found = place.open()
+        if found.manifest.family != bundle.manifest.family:
+            raise UsageError(
+                f"model {found.name} is of family {found.manifest.family}, {bundle.name} of "
+                f"{bundle.manifest.family}",
+                "compare models of one family",
+            )
+        return found
+    ours, theirs = _main_input(bundle.model), _main_input(place.path)
+    wanted = bundle.manifest.input.model_copy(update={"quantization": None})
+    stored = isinstance(wanted, ImageInput) and wanted.normalize == "none"
+    if stored and ours.scales and not theirs.scales:
+        wanted = wanted.model_copy(update={"normalize": _in_real_numbers(ours)})
+    manifest = bundle.manifest.model_copy(
+        update={"sha256": sha256_of(place.path), "requires": Requires(), "input": wanted}
+    )
+    return replace(bundle, model=place.path, manifest=manifest, shipped=False)
+
+
+def _main_input(model: Path) -> TensorSpec:
+    return dissect(model_bytes(model), model.name).inputs[0]
+
+
+def _in_real_numbers(tensor: TensorSpec) -> Normalize:
+    """What `normalize: none` means in front of the same network in floats: the stored number is
+    the pixel (int8: less 128), and the float network wants what that number stands for."""
+    mean = tensor.zero_points[0] + (128 if tensor.dtype == "int8" else 0)
+    return Normalize(mean=(float(mean),), std=(1 / tensor.scales[0],))
+
+
+def evaluate(bundle: Bundle, cases: Sequence[Case], state: Path) -> Evaluation:
+    """Ask a model about every case. Raises UsageError, Refused, EdgeError where nothing could be
+    judged."""
+    opened = open_first(bundle, Demand().plans(state, bundle.manifest.sha256), state)
+    judge = {"classification": _classified, "anomaly": _rated}.get(opened.spec.family, _detected)
+    unread: list[str] = []
+    items, metrics = judge(_answers(opened, cases, unread), opened)
+    if not items:
+        raise EdgeError(unread[0] if unread else "no window lies within a stretch of the truth")
+    return Evaluation(opened, items, metrics, tuple(unread))
+
+
+def evaluation_document(first: Evaluation, second: Evaluation | None) -> dict[str, Any]:
+    """`evaluation/1`."""
+    return {
+        "schema": "evaluation/1",
+        "family": first.opened.spec.family,
+        **_judged(first),
+        "unread": list(first.unread),
+        "against": None if second is None else _judged(second),
+        "delta": None if second is None else delta(first, second),
+    }
+
+
+def delta(first: Evaluation, second: Evaluation) -> dict[str, float | None]:
+    """How much better the first is than the second; None where one of them does not say."""
+    theirs = second.headline
+    return {
+        name: None if None in (value, theirs[name]) else round(value - theirs[name], DIGITS)  # type: ignore[operator]
+        for name, value in first.headline.items()
+    }
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+#: A case, the seconds (from, to) that a frame of it covers, and what the model found there.
+_Answer: TypeAlias = "tuple[Case, tuple[float, float], tuple[Detection, ...]]"
+
+
+def _answers(opened: Opened, cases: Sequence[Case], unread: list[str]) -> Iterator[_Answer]:
+    if opened.spec.family == "classification":  # the best class, whatever it scores
+        opened = replace(opened, spec=replace(opened.spec, min_score=0.0))
+    ask = inference(opened)
+    for case in cases:
+        opened.engine.reset()
+        for item, covered in _frames(case.file, opened.spec.input):
+            if isinstance(item, Broken):
+                unread.append(f"{case.file}: {item.reason}")
+            else:
+                yield case, covered, ask(case.file, item.data).found
+
+
+def _frames(
+    file: str, wanted: InputSpec | SignalSpec
+) -> Iterator[tuple[Frame | Broken, tuple[float, float]]]:
+    """The picture, or every window of the signal, with the seconds (from, to) that it covers."""
+    nowhere = Broken("eval", 0, 0.0, file, "")
+    if isinstance(wanted, InputSpec):
+        yield read_picture(Path(file), nowhere), (0.0, 0.0)
+        return
+    source = _recording(file, wanted)
+    try:
+        windows_a_second = source.open().fps or 1.0
+        lasts, begins = wanted.window / (windows_a_second * wanted.hop), None
+        while (item := source.read()) is not None:
+            begins = item.time - lasts if begins is None else begins
+            yield item, (item.time - lasts - begins, item.time - begins)
+    except UsageError as fault:  # this file alone: the others are judged
+        yield replace(nowhere, reason=fault.message), (0.0, 0.0)
+    finally:
+        source.close()
+
+
+def _recording(file: str, wanted: SignalSpec) -> Source:
+    if file.startswith(SCHEME):
+        return open_input(file, 0.0, None, wanted)
+    return open_windows(Path(file), wanted)
+
+
+# --- judging -----------------------------------------------------------------------------------
+
+
+def _classified(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[str, Any]]:
+    labels = opened.spec.labels
+    pairs = []
+    for case, _, found in answers:
+        if labels and case.label not in labels:
+            raise UsageError(
+                f"line {case.line} of the truth: {case.label!r} is no label of {opened.spec.name}",
+                f"its labels: {', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}",
+            )
+        pairs.append((str(case.label), found[0].label if found else ""))
+    known = {label for pair in pairs for label in pair}
+    counted = confusion(pairs, [label for label in labels if label in known])
+    return len(pairs), {
+        "accuracy": _rounded(counted.accuracy),
+        "confusion": {
+            "labels": list(counted.labels),
+            "counts": [list(row) for row in counted.counts],
+        },
+        "labels": {label: _told(counted.tally(label)) for label in counted.labels},
+    }
+
+
+def _detected(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[str, Any]]:
+    items, labels = 0, dict[str, Tally]()
+    for case, _, found in answers:
+        items += 1
+        for label, tally in matched(found, case.boxes or ()).items():
+            labels[label] = labels.get(label, Tally()) + tally
+    return items, {
+        **_told(sum(labels.values(), Tally())),
+        "iou": ENOUGH,
+        "min_score": opened.spec.min_score,
+        "labels": {label: _told(labels[label]) for label in sorted(labels)},
+    }
+
+
+def _rated(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[str, Any]]:
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    for case, covered, found in answers:
+        stretch = _stretch(case, covered)
+        if stretch is not None and found:
+            scores[stretch.anomaly].append(found[0].score)
+    worn, healthy = scores[True], scores[False]
+    threshold = opened.spec.output.get("threshold")
+    metrics: dict[str, Any] = {
+        "auc": _rounded(auc(worn, healthy)) if worn and healthy else None,
+        "healthy": len(healthy),
+        "anomalies": len(worn),
+        "threshold": threshold,
+    }
+    if threshold is not None:
+        hits = sum(score > threshold for score in worn)
+        false = sum(score > threshold for score in healthy)
+        metrics |= _told(Tally(hits, false, len(worn) - hits))
+    return len(worn) + len(healthy), metrics
+
+
+def _stretch(case: Case, covered: tuple[float, float]) -> Stretch | None:
+    """The stretch that holds a window wholly, give or take a rounding of its times."""
+    start, end = covered
+    return next(
+        (
+            stretch
+            for stretch in case.stretches or ()
+            if stretch.start - TICK_S <= start and end <= stretch.end + TICK_S
+        ),
+        None,
+    )
+
+
+def _told(tally: Tally) -> dict[str, Any]:
+    return {
+        "f1": _rounded(tally.f1),
+        "precision": _rounded(tally.precision),
+        "recall": _rounded(tally.recall),
+        "hits": tally.hits,
+        "false": tally.false,
+        "missed": tally.missed,
+    }
+
+
+def _judged(evaluation: Evaluation) -> dict[str, Any]:
+    spec = evaluation.opened.spec
+    return {
+        "model": spec.name,
+        "version": spec.version,
+        "sha256": spec.sha256,
+        "input": evaluation.opened.spec.input_tensor.dtype,
+        "engine": evaluation.opened.engine.name,
+        "items": evaluation.items,
+        "metrics": dict(evaluation.metrics),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)

@@ -1,0 +1,69 @@
+"""A source as a person names it: by its name in the configuration, or by what it is itself.
+
+    edge-agent sources test dock                        a name
+    edge-agent sources test rtsp://cam/stream           what would stand behind `uri`
+
+Read `probe.py` next: what becomes of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from edge_agent.config.camera_uri import SCHEMES, is_device
+from edge_agent.config.schema import Config
+from edge_agent.config.schema import Source as SourceConfig
+from edge_agent.config.signal_uri import KINDS
+from edge_agent.config.wording import did_you_mean, listed, printable
+from edge_agent.errors import UsageError
+from edge_agent.sources.images import SUFFIXES
+
+
+def looks_direct(text: str) -> bool:
+    """Whether it is a source itself and no name of one."""
+    scheme = text.partition(":")[0].lower()
+    begins = ":" in text and scheme in (*SCHEMES, *KINDS)
+    return begins or is_device(text) or Path(text).exists() or any(mark in text for mark in "*?[")
+
+
+def source_config(text: str, config: Config | None) -> SourceConfig:
+    """The source that is meant. Raises UsageError when there is none of that name."""
+    if config is not None and text in config.sources:
+        return config.sources[text]
+    if looks_direct(text):
+        return direct(text)
+    names = tuple(config.sources) if config is not None else ()
+    known = f"it has {listed(names)}" if names else "name a configuration: -c FILE"
+    raise UsageError(
+        f"there is no source {printable(text)}{did_you_mean(text, names)}",
+        f"{known}; or give what would stand behind `uri`, such as rtsp://HOST/PATH",
+    )
+
+
+def direct(text: str) -> SourceConfig:
+    """What would stand in a configuration for it. Raises UsageError with what is wrong."""
+    written = {"kind": _kind(text), "uri": text}
+    reads: TypeAdapter[SourceConfig] = TypeAdapter(SourceConfig)
+    try:
+        return reads.validate_python(written, context={"beside": Path.cwd()})
+    except ValidationError as fault:
+        about = fault.errors(include_url=False, include_input=False)[0]
+        sentence = str(about.get("ctx", {}).get("error") or about["msg"])
+        raise UsageError(
+            f"it cannot be read as it stands: {sentence}", "write it into a configuration: -c FILE"
+        ) from None
+
+
+def _kind(text: str) -> str:
+    scheme = text.partition(":")[0].lower()
+    if is_device(text) or ("://" in text and scheme in SCHEMES):
+        return "camera"
+    if text.startswith("built-in:"):
+        return "scene"
+    if ":" in text and scheme in KINDS:
+        return "signal"
+    path = Path(text)
+    is_picture = path.is_dir() or path.suffix.lower() in SUFFIXES
+    return "images" if is_picture or any(mark in text for mark in "*?[") else "video"

@@ -1,0 +1,116 @@
+"""Signals from what people write: how a configuration and a model together cut windows.
+
+What the configuration leaves open, the model says; `check_signal.py` has made sure that the two do
+not contradict one another. Read `sources/signal.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from edge_agent.config.schema import SignalSource
+from edge_agent.config.schema import Source as SourceConfig
+from edge_agent.config.signal_uri import FILES, SignalUri, parse
+from edge_agent.errors import UsageError
+from edge_agent.sources.signal import Framing, Signal
+from edge_agent.sources.signal_kinds import Access, samples_of
+from edge_agent.types import InputSpec, SignalSpec
+
+#: Files that are signals, whatever reads them.
+RECORDINGS = (".csv", ".tsv", ".wav")
+#: A source that no model looks at is delivered in windows of this many samples.
+WINDOW = 1024
+
+
+def signal_of(
+    name: str, config: SignalSource, wanted: SignalSpec | None, origin: float = 0.0
+) -> Signal:
+    """The signal that a configuration describes. Raises UsageError for a uri that asks for what is
+    not, and for a password that cannot be read."""
+    rate = config.rate_hz or (wanted.rate_hz if wanted else None)
+    access = Access(
+        rate_hz=rate,
+        stall_s=config.stall_s,
+        username=config.username,
+        password=None if config.password is None else config.password.reveal(),
+    )
+    window = config.window or (wanted.window if wanted else WINDOW)
+    framing = Framing(
+        window=window,
+        hop=config.hop or (wanted.hop if wanted else window),
+        rate_hz=rate,
+        channels=wanted.channels if wanted else None,
+        loop=config.loop,
+        origin=origin,
+    )
+    return Signal(name, samples_of(name, parse(config.uri), access), framing)
+
+
+def recorded_signal(
+    uri: str, start: float, like: SourceConfig | None, wanted: SignalSpec
+) -> Signal:
+    """A recording that is named on the command line, for the source that it stands for: with its
+    options and its rate. Raises UsageError where it is no signal."""
+    found = _recording(uri)
+    settings = like if isinstance(like, SignalSource) else None
+    if settings is not None and not found.options:
+        meant = parse(settings.uri)
+        if meant.kind == found.kind:
+            found = replace(found, options=_recorded(meant.options))
+    rate = (settings.rate_hz if settings else None) or wanted.rate_hz
+    name = Path(found.place).name if found.kind != "built-in" else "machine"
+    framing = Framing(wanted.window, wanted.hop, rate, wanted.channels, origin=start)
+    return Signal(name, samples_of(name, found, Access(rate)), framing)
+
+
+def absent_file(config: SignalSource) -> str | None:
+    """The file that it names and that is not there yet."""
+    uri = parse(config.uri)
+    missing = uri.kind in FILES and uri.place != "-" and not Path(uri.place).exists()
+    return uri.place if missing else None
+
+
+def windows_a_second(config: SignalSource) -> float | None:
+    """As far as the configuration says it; None: only the model or the samples know."""
+    hop = config.hop or config.window
+    return None if hop is None or config.rate_hz is None else config.rate_hz / hop
+
+
+def one_signal(wanted: list[InputSpec | SignalSpec], source: str) -> SignalSpec | None:
+    """How the models that look at one source want its windows; None for pictures. Raises UsageError
+    where they do not agree."""
+    first = next(iter(wanted), None)
+    for other in wanted:
+        if _cut(other) != _cut(first):
+            raise UsageError(
+                f"the models that look at source {source} want other windows of it",
+                "give each pipeline a source of its own",
+            )
+    return first if isinstance(first, SignalSpec) else None
+
+
+def _cut(wanted: InputSpec | SignalSpec | None) -> tuple[object, ...]:
+    if isinstance(wanted, SignalSpec):
+        return wanted.window, wanted.hop, wanted.rate_hz, wanted.channels
+    return ()
+
+
+def _recording(uri: str) -> SignalUri:
+    """A file by its name, or a uri of the configuration's form."""
+    kind = uri.partition(":")[0]
+    if kind in ("csv", "wav", "built-in") and kind != uri:
+        return parse(uri)
+    if not uri.lower().endswith(RECORDINGS):
+        raise UsageError(
+            f"{uri} is no signal, and the model reads signals", "give a .csv or a .wav file"
+        )
+    if not Path(uri).exists():
+        raise UsageError(f"there is no file {uri}")
+    return SignalUri("wav" if uri.lower().endswith(".wav") else "csv", uri, {}, uri)
+
+
+def _recorded(options: Mapping[str, str]) -> dict[str, str]:
+    """Without what makes a file a live one."""
+    return {option: value for option, value in options.items() if option != "follow"}

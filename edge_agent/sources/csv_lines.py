@@ -1,0 +1,235 @@
+"""Lines of numbers become samples: the columns, the header, the time, what is missing or wrong.
+
+Pure. Rules: the first line says which separator there is and, where a field is no number, is a
+header. A field that is empty, `nan`, `na`, `null` or `none` is a missing sample. A line that is no
+sample is damage with its number, and stands for one missing sample, so that the others keep their
+places. Behind `;` and tab a comma is a decimal comma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import UsageError
+from edge_agent.sources.signal import Block, Damage
+from edge_agent.sources.windower import usual_step
+
+SEPARATORS = (";", "\t", ",")
+TIME_NAMES = ("time", "timestamp")
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
+#: A line is no longer than this.
+LONGEST_LINE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which columns are the channels (() all but the time) and which is the time ("" by name)."""
+
+    columns: tuple[str, ...] = ()
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything stands in a line. `dated`: the times are RFC 3339."""
+
+    separator: str
+    fields: int
+    channels: tuple[int, ...]
+    time: int | None = None
+    dated: bool = False
+    places: tuple[int, ...] = ()  # of the numbers of a row: the channels, then the time
+
+
+class Lines:
+    """Reads the lines of one file or stream. `layout` is known once a sample was seen."""
+
+    def __init__(self, wanted: Wanted, subject: str) -> None:
+        self._wanted = wanted
+        self._subject = subject  # begins the sentence about a wrong column
+        self._header: list[str] | None = None
+        self._separator = ""  # of the header
+        self._number = 0  # of the latest line, from 1
+        self.layout: Layout | None = None
+        self.bad = 0
+
+    def learn(self, line: str) -> None:
+        """The first line of a file of which only the end will be read."""
+        if line.strip():
+            self._is_header(line)
+
+    def read(self, lines: Sequence[str]) -> Iterator[Block | Damage]:
+        """The samples of the next lines, then a word about each stretch of bad ones.
+
+        Raises UsageError when a wanted column is not there.
+        """
+        rows: list[list[float]] = []
+        bad: list[int] = []
+        for line in lines:
+            self._number += 1
+            if not line.strip():
+                continue
+            if self.layout is None:
+                if self._header is None and self._is_header(line):
+                    continue
+                self.layout = self._found(line)
+            row = None if self.layout is None else self._row(line, self.layout)
+            if row is None:
+                bad.append(self._number)
+            if self.layout is not None:
+                rows.append(row or [np.nan] * len(self.layout.places))
+        if self.layout is not None and rows:
+            yield from _blocks(rows, self.layout)
+        self.bad += len(bad)
+        for first, last in _stretches(bad):
+            what = f"line {first} is" if first == last else f"lines {first} to {last} are"
+            yield Damage(f"{what} no sample{'s' * (first != last)}")
+
+    # --- the layout ------------------------------------------------------------------------------
+
+    def _is_header(self, line: str) -> bool:
+        separator = _separator(line)
+        fields = _fields(line, separator)
+        if all(map(_is_value, fields)):
+            return False
+        self._header, self._separator = fields, separator
+        return True
+
+    def _found(self, line: str) -> Layout | None:
+        """The layout by the header and the first line behind it; None where that is no sample."""
+        separator = self._separator or _separator(line)
+        fields = _fields(line, separator)
+        if len(fields) != len(self._header or fields) or not all(map(_is_value, fields)):
+            return None
+        names = self._header or [str(place + 1) for place in range(len(fields))]
+        time = self._place(self._wanted.time, names) if self._wanted.time else _time_of(names)
+        channels = tuple(self._place(name, names) for name in self._wanted.columns)
+        channels = channels or tuple(place for place in range(len(fields)) if place != time)
+        if not channels:
+            raise UsageError(f"{self._subject} has no column beside the time")
+        dated = time is not None and _date(fields[time]) is not None
+        places = channels if time is None else (*channels, time)
+        return Layout(separator, len(fields), channels, time, dated, places)
+
+    def _place(self, name: str, names: list[str]) -> int:
+        if name in names:
+            return names.index(name)
+        raise UsageError(
+            f"{self._subject} has no column {name!r}", f"it has: {', '.join(names[:20])}"
+        )
+
+    def _row(self, line: str, layout: Layout) -> list[float] | None:
+        """The channels, then the time; None for what is no sample."""
+        fields = line.split(layout.separator)
+        if len(fields) != layout.fields:
+            return None
+        if not layout.dated:
+            try:
+                row = [float(fields[place]) for place in layout.places]
+            except ValueError:  # quotes, decimal commas, words for what is missing: slower
+                return self._careful_row(fields, layout)
+            if layout.time is None or isfinite(row[-1]):
+                return row
+        return self._careful_row(fields, layout)
+
+    def _careful_row(self, fields: list[str], layout: Layout) -> list[float] | None:
+        try:
+            row = [_value(fields[place], layout.separator) for place in layout.channels]
+            if layout.time is not None:
+                row.append(_moment(fields[layout.time], layout))
+        except ValueError:
+            return None
+        return row
+
+
+def _blocks(rows: list[list[float]], layout: Layout) -> Iterator[Block]:
+    """One block; none where every line was bad, and with it the time of each."""
+    table = np.array(rows, np.float64)
+    if layout.time is None:
+        yield Block(table.astype(np.float32))
+        return
+    times = _whole_times(table[:, -1])
+    if times is not None:
+        yield Block(table[:, :-1].astype(np.float32), times)
+
+
+def _stretches(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of consecutive numbers."""
+    for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        members = [number for _, number in run]
+        yield members[0], members[-1]
+
+
+def _whole_times(times: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """With the times that bad lines would have had; None when there is no good line."""
+    known = np.flatnonzero(np.isfinite(times))
+    if not len(known):
+        return None
+    step = usual_step(np.diff(times[known])) or 0.0
+    place = np.arange(len(times))
+    whole = np.interp(place, known, times[known])
+    whole -= np.maximum(known[0] - place, 0) * step
+    whole += np.maximum(place - known[-1], 0) * step
+    return np.asarray(whole)
+
+
+# --- the fields --------------------------------------------------------------------------------
+
+
+def _separator(line: str) -> str:
+    return next((each for each in SEPARATORS if each in line), ",")
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [_bare(field) for field in line.split(separator)]
+
+
+def _bare(field: str) -> str:
+    return field.strip().strip('"').strip()
+
+
+def _time_of(names: list[str]) -> int | None:
+    lower = [name.lower() for name in names]
+    return next((lower.index(name) for name in TIME_NAMES if name in lower), None)
+
+
+def _is_value(field: str) -> bool:
+    try:
+        _value(field, SEPARATORS[0])
+    except ValueError:
+        return _date(field) is not None
+    return True
+
+
+def _value(field: str, separator: str) -> float:
+    """NaN for what is missing. Raises ValueError."""
+    field = _bare(field)
+    if field.lower() in MISSING:
+        return float("nan")
+    return float(field if separator == "," else field.replace(",", "."))
+
+
+def _moment(field: str, layout: Layout) -> float:
+    """Seconds; of a date since the epoch. Raises ValueError, also where none stands there."""
+    moment = _date(_bare(field)) if layout.dated else _value(field, layout.separator)
+    if moment is None or not isfinite(moment):
+        raise ValueError(field)
+    return moment
+
+
+def _date(field: str) -> float | None:
+    """RFC 3339, in UTC where it names no zone; None for everything else."""
+    if "-" not in field[1:]:
+        return None
+    try:
+        moment = datetime.fromisoformat(field)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,142 @@
+"""Samples in a row are cut into overlapping windows.
+
+Pure. Rules: window k of an uninterrupted run covers the samples from k * hop to k * hop + window,
+however the run is dealt out in blocks. A gap in time begins a new run: no window reaches over it.
+What the sensor did not give (NaN, infinite) is filled in on a straight line up to a twentieth of a
+window; beyond that the window is spoilt. Read `signal.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: This many sample periods between two samples are a gap.
+GAP_PERIODS = 1.5
+#: This part of a window may be missing, in each channel.
+FILLED_AT_MOST = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`values` (window, channels) float32, all finite; `last` counts its last sample from the very
+    first one of the source, `time` is that sample's own."""
+
+    values: NDArray[np.float32]
+    last: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """A window in which too much is missing."""
+
+    reason: str
+    last: int
+    time: float
+
+
+class Windower:
+    """Cuts one source's samples. `gaps` counts interruptions, `missing` samples that were not given
+    in at least one channel, `samples` all of them."""
+
+    def __init__(self, window: int, hop: int, period: float) -> None:
+        self._window = window
+        self._hop = hop
+        self._period = period  # seconds from sample to sample
+        self._values: NDArray[np.float32] | None = None  # of this run, from the next window on
+        self._times: NDArray[np.float64] = np.empty(0)
+        self._latest: float | None = None  # time of the latest sample
+        self._pass_over = 0  # samples between two windows that belong to none
+        self._step: float | None = None  # of the clock that wrote the times
+        self.samples = 0
+        self.gaps = 0
+        self.missing = 0
+
+    def add(
+        self, values: NDArray[np.float32], times: NDArray[np.float64]
+    ) -> Iterator[Window | Spoilt]:
+        """The windows that (n, channels) more samples complete; `times` (n,) in seconds."""
+        if not len(values):
+            return
+        cuts = self._cuts(times)
+        self.gaps += len(cuts)
+        self.missing += int((~np.isfinite(values)).any(axis=1).sum())
+        for begin, end in pairwise([0, *cuts, len(values)]):
+            if begin in cuts:
+                self.restart()
+            yield from self._cut(values[begin:end], times[begin:end])
+        self._latest = float(times[-1])
+
+    def restart(self) -> None:
+        """A new run begins: what waits for its window is dropped."""
+        self._values, self._times, self._pass_over = None, np.empty(0), 0
+
+    def _cuts(self, times: NDArray[np.float64]) -> list[int]:
+        """Where a gap lies, or time runs backwards, before a sample of this block."""
+        steps = np.diff(times, prepend=times[0] if self._latest is None else self._latest)
+        if self._step is None and len(steps) > 2:
+            self._step = usual_step(steps)
+        longest = GAP_PERIODS * max(self._step or 0.0, self._period)
+        return [int(place) for place in np.flatnonzero((steps > longest) | (steps < 0))]
+
+    def _cut(
+        self, values: NDArray[np.float32], times: NDArray[np.float64]
+    ) -> Iterator[Window | Spoilt]:
+        self.samples += len(values)
+        passed = min(self._pass_over, len(values))
+        self._pass_over -= passed
+        values, times = values[passed:], times[passed:]
+        if self._values is not None:
+            values = np.concatenate([self._values, values])
+            times = np.concatenate([self._times, times])
+        count = max(0, (len(values) - self._window) // self._hop + 1)
+        for begin in range(0, count * self._hop, self._hop):
+            end = begin + self._window
+            last = self.samples - len(values) + end - 1
+            yield self._made(values[begin:end], last, float(times[end - 1]))
+        used = count * self._hop
+        self._pass_over += max(0, used - len(values))
+        self._values, self._times = values[used:], times[used:]
+
+    def _made(self, values: NDArray[np.float32], last: int, time: float) -> Window | Spoilt:
+        finite = np.isfinite(values)
+        if finite.all():
+            return Window(values, last, time)
+        worst = int((~finite).sum(axis=0).max())
+        if worst > FILLED_AT_MOST * len(values):
+            return Spoilt(f"{worst} of {len(values)} samples are missing", last, time)
+        return Window(_filled(values, finite), last, time)
+
+
+def _filled(values: NDArray[np.float32], finite: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A straight line over what is missing; at the ends the nearest sample."""
+    filled, place = values.copy(), np.arange(len(values))
+    for channel, known in enumerate(finite.T):
+        if not known.all():
+            line = np.interp(place[~known], place[known], values[known, channel])
+            filled[~known, channel] = line
+    return filled
+
+
+def usual_step(steps: NDArray[np.float64]) -> float | None:
+    """Seconds from time to time; more than a period where the clock is coarser than the samples."""
+    rising = steps[steps > 0]
+    return float(np.median(rising)) if len(rising) else None
+
+
+def rate_of(times: NDArray[np.float64]) -> float | None:
+    """Samples a second by their own times, gaps left out; None where they do not tell."""
+    steps = np.diff(times)
+    step = usual_step(steps)
+    if step is None:
+        return None
+    usual = steps[(steps >= 0) & (steps <= GAP_PERIODS * step)]
+    return len(usual) / float(usual.sum())

@@ -1,0 +1,286 @@
+"""Live samples: sockets, serial lines (a pty), pipes and growing files; stalls, ends, returns."""
+
+from __future__ import annotations
+
+import os
+import pty
+import resource
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from edge_agent.config.signal_uri import parse
+from edge_agent.errors import SourceLost
+from edge_agent.sources.signal import Framing, Signal
+from edge_agent.sources.signal_kinds import Access, samples_of
+from edge_agent.types import Broken, Frame
+
+LONG = 20.0
+
+
+def signal(uri, stall_s=LONG, rate_hz=100.0, window=4, **framing):
+    samples = samples_of("motor", parse(uri), Access(rate_hz, stall_s))
+    return Signal("motor", samples, Framing(window, window, rate_hz, **framing))
+
+
+def column(item):
+    assert isinstance(item, Frame), item
+    return item.data[:, 0].tolist()
+
+
+@pytest.fixture
+def server():
+    """A TCP server; `server.accept()` is the next connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(LONG)
+
+    class Server:
+        port = listener.getsockname()[1]
+
+        def accept(self):
+            link, _ = listener.accept()
+            return link
+
+        def close(self):
+            listener.close()
+
+    yield Server()
+    listener.close()
+
+
+# --- tcp -----------------------------------------------------------------------------------------
+
+
+def test_lines_over_tcp_become_windows(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    source.open()
+    with server.accept() as link:
+        link.sendall(b"1\n2\n3")
+        link.sendall(b"\n4\n")
+        assert column(source.read()) == [1, 2, 3, 4]
+    source.close()
+
+
+def test_binary_records_over_tcp_become_windows(server):
+    uri = f"tcp://127.0.0.1:{server.port}?format=i16le&channels=2&sync=a55a&scale=0.5"
+    source = signal(uri, window=2)
+    source.open()
+    record = bytes.fromhex("a55a") + struct.pack("<2h", 10, -4)
+    with server.accept() as link:
+        link.sendall(record * 2)
+        assert source.read().data.tolist() == [[5, -2], [5, -2]]
+    source.close()
+
+
+def test_the_time_of_a_live_window_is_when_its_last_sample_came(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    source.open()
+    with server.accept() as link:
+        before = time.monotonic()
+        link.sendall(b"1\n2\n3\n4\n5\n")
+        window = source.read()
+        late = time.monotonic() - window.time
+        assert 0 <= late <= time.monotonic() - before + 0.01 + 1e-6
+    source.close()
+
+
+def test_a_server_that_falls_silent_is_lost(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}", stall_s=0.2)
+    source.open()
+    with server.accept() as link:
+        link.sendall(b"1\n2\n")
+        with pytest.raises(SourceLost, match=r"gave no sample for 0\.2 s"):
+            source.read()
+    source.close()
+
+
+def test_a_connection_that_ends_is_lost_and_comes_back_with_a_window_of_its_own(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    source.open()
+    with server.accept() as link:
+        link.sendall(b"1\n2\n3\n")
+    with pytest.raises(SourceLost, match="ended the connection"):
+        source.read()
+    source.close()
+    source.open()
+    with server.accept() as link:
+        link.sendall(b"4\n5\n6\n7\n")
+        assert column(source.read()) == [4, 5, 6, 7]
+    source.close()
+
+
+def test_nobody_there_is_lost_at_once_and_says_so():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(SourceLost, match="cannot be reached: connection refused"):
+        signal(f"tcp:127.0.0.1:{port}").open()
+
+
+def test_a_name_that_is_none_is_lost():
+    with pytest.raises(SourceLost, match=r"cannot be (resolved|looked up)"):
+        signal("tcp:no-such-host.invalid:4000").open()
+
+
+def test_closing_from_another_thread_ends_a_read_at_once(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    source.open()
+    with server.accept():
+        threading.Timer(0.1, source.close).start()
+        began = time.monotonic()
+        with pytest.raises(SourceLost, match="was closed"):
+            source.read()
+        assert time.monotonic() - began < LONG / 2
+    with pytest.raises(SourceLost):
+        source.read()
+
+
+def test_waiting_costs_no_processor(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}", stall_s=1.0)
+    source.open()
+    with server.accept():
+        before = resource.getrusage(resource.RUSAGE_THREAD)
+        with pytest.raises(SourceLost):
+            source.read()
+        after = resource.getrusage(resource.RUSAGE_THREAD)
+    source.close()
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
+
+
+def test_fifty_losses_leave_no_descriptor_and_no_thread_behind(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    descriptors = threads = 0
+    for round_ in range(50):
+        source.open()
+        server.accept().close()
+        with pytest.raises(SourceLost):
+            source.read()
+        source.close()
+        if round_ == 5:
+            descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+    assert threading.active_count() <= threads
+
+
+def test_the_counts_outlive_a_loss(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    for _ in range(2):
+        source.open()
+        with server.accept() as link:
+            link.sendall(b"1\nx\n2\n3\n")
+            while not isinstance(source.read(), Broken):
+                pass
+            assert isinstance(source.read(), Broken)
+        source.close()
+    assert source.notes["bad_lines"] == 2
+    assert source.notes["missing_samples"] == 2
+
+
+# --- serial --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def line():
+    """The far end of a serial line, and the name of the near one."""
+    far, near = pty.openpty()
+    yield far, os.ttyname(near)
+    for descriptor in (far, near):
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue
+
+
+def test_a_serial_line_is_entered_half_way(line):
+    far, name = line
+    source = signal(f"serial:{name}?baud=9600")
+    source.open()
+    os.write(far, b".5\n1\n2\n3\n4\n")
+    assert column(source.read()) == [1, 2, 3, 4]
+    source.close()
+
+
+def test_bytes_of_a_serial_line_are_not_touched(line):
+    """Raw: no translation of line ends, no echo, no control characters."""
+    far, name = line
+    numbers = [0x0A0D, 0x0311, 0x1304, 0x7F1A]
+    source = signal(f"serial:{name}?format=i16le&sync=a55a")
+    source.open()
+    os.write(far, b"".join(b"\xa5\x5a" + struct.pack("<h", each) for each in numbers))
+    assert column(source.read()) == numbers
+    source.close()
+
+
+def test_a_serial_line_that_is_pulled_out_is_lost(line):
+    far, name = line
+    source = signal(f"serial:{name}")
+    source.open()
+    os.close(far)
+    with pytest.raises(SourceLost, match=r"is gone|ended"):
+        source.read()
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("device", "why"), [("/dev/none", "No such file"), ("/dev/null", "no serial line")]
+)
+def test_a_device_that_is_no_serial_line_is_lost_with_the_reason(device, why):
+    with pytest.raises(SourceLost, match=why):
+        signal(f"serial:{device}").open()
+
+
+# --- pipes and growing files ---------------------------------------------------------------------
+
+
+def test_a_named_pipe_whose_writer_comes_and_goes(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    source = signal(f"csv:{path}")
+    source.open()
+    with path.open("w") as writer:
+        writer.write("1\n2\n")
+    with path.open("w") as writer:
+        writer.write("3\n4\n")
+    assert column(source.read()) == [1, 2, 3, 4]
+    source.close()
+
+
+def test_a_growing_file_is_read_from_its_end_with_its_header(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("x,y\n1,10\n2,20\n3,")
+    source = signal(f"csv:{path}?follow=1&columns=y")
+    source.open()
+    with path.open("a") as writer:
+        writer.write("30\n4,40\n5,50\n6,60\n")
+    assert column(source.read()) == [30, 40, 50, 60]
+    source.close()
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed", "cut short"])
+def test_a_growing_file_that_is_rotated_is_lost(tmp_path, how):
+    path = tmp_path / "log.csv"
+    path.write_text("1\n2\n3\n")
+    source = signal(f"csv:{path}?follow=1")
+    source.open()
+    if how == "replaced":
+        (tmp_path / "new").write_text("9\n")
+        (tmp_path / "new").rename(path)
+    elif how == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, 0)
+    with pytest.raises(SourceLost, match=how):
+        source.read()
+    source.close()
+
+
+def test_a_growing_file_that_does_not_grow_is_lost(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("1\n")
+    source = signal(f"csv:{path}?follow=1", stall_s=0.3)
+    source.open()
+    with pytest.raises(SourceLost, match=r"gave no sample for 0\.3 s"):
+        source.read()
+    source.close()
