@@ -21,6 +21,11 @@ class EdgeError(Exception):
         self.message = message
         self.next = next
 
+    @property
+    def in_one_line(self) -> str:
+        """For a place that has but one, such as a mistake of the configuration."""
+        return f"{self.message}, {self.next}" if self.next else self.message
+
 
 class UsageError(EdgeError):
     """Wrong usage or configuration, or a named file is not there."""

@@ -1,5 +1,6 @@
 """A model of signals whose answer anybody can work out: it gives back nothing, so its error is the
-mean square of its input. `loudness(folder, window=64, hop=32)` writes it as a bundle.
+mean square of its input. `loudness(folder, window=64, hop=32)` writes it as a bundle, `site` with
+a configuration beside it.
 """
 
 from __future__ import annotations
@@ -35,3 +36,26 @@ def loudness(folder: Path, numbers: int | None = None, **signal: Any) -> Path:
     }
     (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest), "utf-8")
     return folder
+
+
+SITE = """
+sources:
+  motor: {{kind: signal, uri: "{uri}"{source}}}
+pipelines:
+  hum:
+    source: motor
+    model: loud
+    {keys}
+"""
+
+
+def site(
+    folder: Path, keys: str, uri: str = "csv:motor.csv", source: str = "", **signal: Any
+) -> Path:
+    """A configuration of one pipeline, and its model `loud` beside it; `keys` are the pipeline's,
+    `source` such as ", hop: 3" more of the source."""
+    if not (folder / "loud").exists():
+        loudness(folder / "loud", **({"window": 64, "hop": 32, "rate_hz": 1000} | signal))
+    path = folder / "site.yaml"
+    path.write_text(SITE.format(uri=uri, source=source, keys=keys), "utf-8")
+    return path

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edge_agent import __version__
 from edge_agent.bundles.agreement import check_input, check_labels
-from edge_agent.bundles.manifest import Manifest, read_labels, read_manifest
+from edge_agent.bundles.manifest import Manifest
+from edge_agent.bundles.manifest_file import read_labels, read_manifest
 from edge_agent.errors import Refused
 from edge_agent.types import ModelSpec, Numbers, TensorSpec
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from edge_agent.bundles.main_input import channels
 from edge_agent.pipeline.decode import SCORES
 from edge_agent.pipeline.decode.anomaly import reconstructs
 from edge_agent.pipeline.decode.pose import COCO
@@ -59,15 +60,6 @@ def picture_size(tensor: TensorSpec) -> Size | None:
     if found[1] == 1 and min(width, height) < _LEAST_GREY:
         return None
     return width, height
-
-
-def channels(tensor: TensorSpec) -> tuple[Literal["nhwc", "nchw"], int] | None:
-    """Layout and number of a picture's channels, by the shape alone."""
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or min(tensor.shape) < 1:
-        return None
-    if tensor.shape[3] in (1, 3):
-        return "nhwc", tensor.shape[3]
-    return ("nchw", tensor.shape[1]) if tensor.shape[1] in (1, 3) else None
 
 
 def _family_of_signal(given: TensorSpec, outputs: Sequence[TensorSpec]) -> str:

@@ -26,6 +26,7 @@ from edge_agent.pipeline.decode.ssd import find_outputs
 from edge_agent.pipeline.prepare import preparer
 from edge_agent.pipeline.quantize import describe
 from edge_agent.policy.documents import detection_document
+from edge_agent.policy.statistics import iou
 from edge_agent.ports import Engine
 from edge_agent.types import Box, Detection, InputSpec, ModelSpec, SignalSpec
 
@@ -274,13 +275,4 @@ def _alike(found: Detection, other: Detection, allowed: Tolerance) -> bool:
 def _same_place(first: Box, second: Box, allowed: Tolerance) -> bool:
     if first[:2] == first[2:]:
         return all(abs(a - b) <= allowed.place for a, b in zip(first, second, strict=True))
-    return _iou(first, second) >= allowed.iou
-
-
-def _iou(first: Box, second: Box) -> float:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    area = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return float(width * height / (area - width * height))
+    return iou(first, second) >= allowed.iou

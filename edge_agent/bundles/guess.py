@@ -13,8 +13,9 @@ from typing import Any
 
 from edge_agent.bundles.agreement import class_counts
 from edge_agent.bundles.anatomy import Anatomy
-from edge_agent.bundles.family import channels, picture_size, tell_family
+from edge_agent.bundles.family import picture_size, tell_family
 from edge_agent.bundles.labels import Labels, clean, parse_labels
+from edge_agent.bundles.main_input import channels, main_input
 from edge_agent.errors import Refused, UsageError
 from edge_agent.pipeline.decode import FAMILIES, OF_PICTURES
 from edge_agent.pipeline.decode.anomaly import LABEL
@@ -25,6 +26,8 @@ from edge_agent.types import Number, TensorSpec
 #: 0.3 is where MoveNet's makers begin to draw a key point.
 MIN_SCORE = {"yolo": 0.25, "ssd": 0.25, "fomo": 0.5, "pose": 0.3}
 NMS_IOU = 0.45
+#: Families without classes, for which a label file inside the model was not meant.
+_CLASSLESS = ("anomaly", "generic")
 #: Quantized ranges in which the pixel itself is meant, whatever a normalisation would say.
 PIXEL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
@@ -101,17 +104,13 @@ def _known(family: str, given: TensorSpec, name: str) -> str:
 
 
 def _main_input(anatomy: Anatomy, name: str) -> TensorSpec:
-    """What a frame goes into: the only input, the only picture among several, or the only one that
-    no output gives back as state. Raises UnknownInput where there is none, or no size."""
-    inputs = anatomy.inputs
-    pictures = [each for each in inputs if channels(each) is not None]
-    fresh = [each for each in inputs if not any(_alike(each, out) for out in anatomy.outputs)]
-    for choice in (inputs, pictures, fresh):
-        if len(choice) == 1:
-            return _sized(choice[0], name)
-    listed = ", ".join(describe(each) for each in inputs) or "none"
+    """Raises UnknownInput where there is none that a frame goes into, or it has no size."""
+    found = main_input(anatomy.inputs, anatomy.outputs)
+    if found is not None:
+        return _sized(found, name)
+    listed = ", ".join(describe(each) for each in anatomy.inputs) or "none"
     raise UnknownInput(
-        f"{name} has {len(inputs)} inputs ({listed}), and a frame goes into exactly one",
+        f"{name} has {len(anatomy.inputs)} inputs ({listed}), and a frame goes into exactly one",
         "export the model with one input, or with its state as inputs and outputs alike",
     )
 
@@ -123,10 +122,6 @@ def _sized(given: TensorSpec, name: str) -> TensorSpec:
             "convert the model with a fixed input size",
         )
     return given
-
-
-def _alike(one: TensorSpec, other: TensorSpec) -> bool:
-    return (one.shape, one.dtype, one.scales) == (other.shape, other.dtype, other.scales)
 
 
 def _window(given: TensorSpec, guessed: dict[str, Number]) -> dict[str, Any]:
@@ -193,7 +188,7 @@ def _labels(
     counts = class_counts(family, anatomy.outputs)
     if wish.labels is not None:
         return wish.labels.listed(counts)
-    if anatomy.metadata.labels is None:
+    if anatomy.metadata.labels is None or family in _CLASSLESS:
         labels, guessed["labels"] = _usual_labels(anatomy, family)
         return labels
     file, content = anatomy.metadata.labels

@@ -36,8 +36,9 @@ def command(
     from edge_agent.cli.render import table
     from edge_agent.policy.documents import dump
     from edge_agent.service.bench import bench
+    from edge_agent.sources.built_in import SCHEME
 
-    if video is not None and not video.startswith("built-in:") and not Path(video).exists():
+    if video is not None and not video.startswith(SCHEME) and not Path(video).exists():
         raise UsageError(f"there is no file {video}")
     state = rest["state"] if isinstance(rest["state"], Path) else None
     found = bench(model, video, seconds, state_directory(state, config))

@@ -150,10 +150,10 @@ def _may_be_there(path: Path) -> bool:
 
 def _legible_state(data: object, path: Path) -> Path | None:
     """`store.path` of a configuration that is wrong elsewhere: its agent still runs there."""
+    from edge_agent.config.lookup import mapping
     from edge_agent.config.values import file_beside
 
-    store = data.get("store") if isinstance(data, dict) else None
-    stated = store.get("path") if isinstance(store, dict) else None
+    stated = mapping(data, "store").get("path")
     if not isinstance(stated, str) or not stated:
         return None
     return Path(file_beside(stated, path.absolute().parent))

@@ -89,12 +89,12 @@ def _switches(output: CommandOutput | GpioOutput) -> str:
 def _rules(config: Config, name: str) -> list[str]:
     """The rules that name it, as PIPELINE/RULE."""
     from edge_agent.config.explain import pipeline_spec
-    from edge_agent.pipeline.camera import RULE
+    from edge_agent.pipeline.camera_events import RULE
 
     found = []
     for pipeline in config.pipelines:
         spec = pipeline_spec(config, pipeline)
         found += [f"{pipeline}/{rule.name}" for rule in spec.rules if rule.output == name]
-        if spec.camera is not None and spec.camera.output == name:
+        if spec.camera_events is not None and spec.camera_events.output == name:
             found.append(f"{pipeline}/{RULE}")
     return found

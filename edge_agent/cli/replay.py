@@ -53,7 +53,7 @@ LONGEST_INPUT_S = 366 * 86_400.0
 @click.option("--tolerance", type=float, metavar="S", help="--against: seconds that may differ.")
 @click.option("--store", type=click.Path(path_type=Path), help="Keep events and evidence in DIR.")
 def command(files: tuple[str, ...], **options: Any) -> int:
-    """Run recorded FILEs (videos, pictures, folders) through the pipelines, in order.
+    """Run recorded FILEs (videos, pictures, .csv, .wav, folders) through the pipelines, in order.
 
     A damaged picture or a truncated video is named on stderr and counted as failed, the rest is
     read; the exit code is 1 where nothing of an input could be read.
@@ -143,8 +143,11 @@ def _moment(text: str | None) -> float:
 
 def _all_there(files: Iterable[str]) -> None:
     """Before the first frame of the first file: is the last one there?"""
+    from edge_agent.sources.built_in import SCHEME
+    from edge_agent.sources.images import is_pattern
+
     for name in files:
-        if name.startswith("built-in:") or any(mark in name for mark in "*?["):
+        if name.startswith(SCHEME) or is_pattern(name):
             continue
         if not Path(name).exists():
             raise UsageError(f"there is no file {name}", "check its name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 @state_option
 def command(config: Path | None, state: Path | None) -> int:
     """Run the service until SIGTERM. SIGHUP reads the configuration again."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing has begun yet
     from edge_agent.config.load import load
     from edge_agent.service.agent import Agent
 

@@ -96,8 +96,8 @@ def test(name: str, seconds: float, config: Path | None, as_json: bool) -> int:
     elif found.times:
         click.echo(_words(about))
     if not found.delivers:
-        last = found.losses[-1] if found.losses else EdgeError("it has nothing to read")
-        raise EdgeError(f"source {name} does not deliver: {last.message}", last.next)
+        next_step = found.losses[-1].next if found.losses else "look at what stands behind its uri"
+        raise EdgeError(f"source {name} does not deliver: {found.reason}", next_step)
     return 0
 
 
@@ -112,6 +112,7 @@ def test(name: str, seconds: float, config: Path | None, as_json: bool) -> int:
 def snapshot(name: str, out: Path, force: bool, config: Path | None, as_json: bool) -> None:
     """A picture of source NAME to aim by, without any mask; the agent may be running."""
     from edge_agent.policy.documents import dump
+    from edge_agent.service.draw import write_picture
     from edge_agent.service.input import source_of
     from edge_agent.service.probe import first_picture
 
@@ -123,7 +124,7 @@ def snapshot(name: str, out: Path, force: bool, config: Path | None, as_json: bo
     if meant.kind == "signal":
         raise UsageError(f"source {name} is a signal and has no picture", "edge-agent sources test")
     data = first_picture(source_of(name, meant)).data
-    _write(out, data)
+    write_picture(out, data)
     height, width = data.shape[:2]
     if as_json:
         about = {"schema": "source-snapshot/1", "source": name, "file": str(out)}
@@ -145,13 +146,6 @@ def _configuration(given: Path | None, *, needed: bool) -> Config | None:
     if given is None and not needed and not config_path(None).exists():
         return None
     return load(existing_config(given))
-
-
-def _write(out: Path, data: Any) -> None:
-    import cv2
-
-    _, encoded = cv2.imencode(out.suffix.lower(), data)
-    out.write_bytes(encoded.tobytes())  # by Python, so that a name in any script works
 
 
 def _words(about: dict[str, Any]) -> str:

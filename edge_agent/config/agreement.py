@@ -7,17 +7,18 @@ another; a part that the schema refuses is passed over here. Read `load.py` next
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from edge_agent.config.camera_uri import is_device, is_rtsp, wants_credentials_inside
+from edge_agent.config.lookup import items, mapping, text, unknown
 from edge_agent.config.output_faults import output_faults
 from edge_agent.config.rules import rule_spec
 from edge_agent.config.schema import Gate, Part, Rule, RuleKeys
 from edge_agent.config.signal_faults import pipeline_faults, source_faults
-from edge_agent.config.wording import did_you_mean, listed, quoted
+from edge_agent.config.wording import quoted
 from edge_agent.config.yaml_text import Fault, Marks, Path
 from edge_agent.pipeline.rulespec import rule_fault
 
@@ -27,18 +28,18 @@ SomePart = TypeVar("SomePart", bound=Part)
 def agreement_faults(data: object, marks: Marks) -> list[Fault]:
     """Every disagreement between the keys of one file."""
     faults: list[Fault] = []
-    for name, pipeline in _mapping(data, "pipelines").items():
+    for name, pipeline in mapping(data, "pipelines").items():
         path: Path = ("pipelines", name)
-        faults += _unknown(pipeline, path, "source", _mapping(data, "sources"))
+        faults += unknown(pipeline, path, "source", mapping(data, "sources"))
         faults += _gate_faults(pipeline, path)
         faults += _rules_faults(pipeline, path, marks)
-        faults += pipeline_faults(pipeline, _mapping(data, "sources"), path)
-        faults += output_faults(pipeline, _mapping(data, "outputs"), path)
-    for name, source in _mapping(data, "sources").items():
+        faults += pipeline_faults(pipeline, mapping(data, "sources"), path)
+        faults += output_faults(pipeline, mapping(data, "outputs"), path)
+    for name, source in mapping(data, "sources").items():
         faults += _camera_faults(source, ("sources", name))
         faults += source_faults(source, ("sources", name))
-    faults += _together(_mapping(data, "mqtt"), ("mqtt",), "password", "username")
-    tls = _mapping(_mapping(data, "mqtt"), "tls")
+    faults += _together(mapping(data, "mqtt"), ("mqtt",), "password", "username")
+    tls = mapping(mapping(data, "mqtt"), "tls")
     faults += _together(tls, ("mqtt", "tls"), "cert", "key")
     faults += _together(tls, ("mqtt", "tls"), "key", "cert")
     return faults
@@ -46,8 +47,8 @@ def agreement_faults(data: object, marks: Marks) -> list[Fault]:
 
 def _camera_faults(source: object, path: Path) -> Iterator[Fault]:
     """What only a device has, only a stream, or only RTSP."""
-    uri = _text(source, "uri")
-    if _text(source, "kind") != "camera" or not isinstance(source, dict) or uri is None:
+    uri = text(source, "uri")
+    if text(source, "kind") != "camera" or not isinstance(source, dict) or uri is None:
         return
     if is_device(uri):
         for key in ("username", "password", "transport"):
@@ -66,18 +67,18 @@ def _camera_faults(source: object, path: Path) -> Iterator[Fault]:
 
 
 def _gate_faults(pipeline: object, path: Path) -> Iterator[Fault]:
-    gate = _valid(Gate, _mapping(pipeline, "gate"))
+    gate = _valid(Gate, mapping(pipeline, "gate"))
     if gate is not None and gate.motion is None and gate.stationary is True:
         message = "stationary needs motion, allowed with motion: false is stationary: false"
         yield Fault((*path, "gate", "stationary"), message)
 
 
 def _rules_faults(pipeline: object, path: Path, marks: Marks) -> Iterator[Fault]:
-    written = _mapping(pipeline, "defaults")
+    written = mapping(pipeline, "defaults")
     yield from _place_faults(written, pipeline, path, "defaults")
     defaults = _valid(RuleKeys, written) or RuleKeys()
     lines: dict[str, int] = {}
-    for index, entry in enumerate(_list(pipeline, "rules")):
+    for index, entry in enumerate(items(pipeline, "rules")):
         here: Path = (*path, "rules", index)
         yield from _place_faults(entry, pipeline, path, "rules", index)
         yield from _repeated(entry, here, lines, marks)
@@ -89,11 +90,11 @@ def _rules_faults(pipeline: object, path: Path, marks: Marks) -> Iterator[Fault]
 def _place_faults(rule: object, pipeline: object, path: Path, *below: str | int) -> Iterator[Fault]:
     """A zone or a line that the pipeline does not have."""
     for key in ("zone", "line"):
-        yield from _unknown(rule, (*path, *below), key, _mapping(pipeline, f"{key}s"))
+        yield from unknown(rule, (*path, *below), key, mapping(pipeline, f"{key}s"))
 
 
 def _repeated(rule: object, path: Path, lines: dict[str, int], marks: Marks) -> Iterator[Fault]:
-    name = _text(rule, "name")
+    name = text(rule, "name")
     if name is None:
         return
     line, _ = marks.at((*path, "name"))
@@ -115,36 +116,6 @@ def _together(part: dict[str, Any], path: Path, key: str, other: str) -> Iterato
     """A key that is nothing without another one."""
     if part.get(key) is not None and part.get(other) is None:
         yield Fault((*path, key), f"{key} without {other}, allowed: both or neither")
-
-
-def _unknown(part: object, path: Path, key: str, known: Iterable[str]) -> Iterator[Fault]:
-    """A name that refers to nothing."""
-    name, names = _text(part, key), tuple(known)
-    if name is not None and name not in names:
-        there = f"allowed: {listed(names)}" if names else "there are none"
-        hint = did_you_mean(name, names)
-        yield Fault((*path, key), f"there is no {key} {quoted(name)}, {there}{hint}")
-
-
-# --- below: looking into values that may be anything ---------------------------------------------
-
-
-def _mapping(value: object, key: str) -> dict[str, Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _list(value: object, key: str) -> list[Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def _text(value: object, key: str) -> str | None:
-    """A name, as the schema will read it: a whole number is its digits."""
-    found = value.get(key) if isinstance(value, dict) else None
-    if isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
-    return found if isinstance(found, str) else None
 
 
 def _valid(kind: type[SomePart], value: object) -> SomePart | None:

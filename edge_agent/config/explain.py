@@ -14,9 +14,10 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from edge_agent.config.rules import rule_spec
-from edge_agent.config.schema import Config, Pipeline
+from edge_agent.config.schema import Config, Pipeline, SignalSource, Source
+from edge_agent.config.signal_uri import parse
 from edge_agent.errors import UsageError
-from edge_agent.pipeline.camera import CameraSpec
+from edge_agent.pipeline.camera_events import CameraEventsSpec
 from edge_agent.pipeline.gate import GateSpec
 from edge_agent.pipeline.motion import MotionSpec
 from edge_agent.pipeline.rulespec import Kind, RuleSpec
@@ -43,7 +44,7 @@ class PipelineSpec:
     zones: tuple[Zone, ...]
     lines: tuple[Line, ...]
     object_masks: tuple[Polygon, ...]
-    camera: CameraSpec | None = None
+    camera_events: CameraEventsSpec | None = None
 
 
 def pipeline_spec(config: Config, name: str) -> PipelineSpec:
@@ -63,14 +64,14 @@ def pipeline_spec(config: Config, name: str) -> PipelineSpec:
         zones=tuple(Zone(name, polygon) for name, polygon in pipeline.zones.items()),
         lines=tuple(Line(name, line.start, line.end) for name, line in pipeline.lines.items()),
         object_masks=pipeline.masks.object,
-        camera=camera_spec(pipeline),
+        camera_events=camera_events_spec(pipeline),
     )
 
 
-def camera_spec(pipeline: Pipeline) -> CameraSpec | None:
+def camera_events_spec(pipeline: Pipeline) -> CameraEventsSpec | None:
     """None: nobody looks whether the camera is well."""
     health = pipeline.camera_health
-    return None if health is None else CameraSpec(Priority(health.priority), health.output)
+    return None if health is None else CameraEventsSpec(Priority(health.priority), health.output)
 
 
 def gate_spec(pipeline: Pipeline, rules: tuple[RuleSpec, ...], *, signal: bool = False) -> GateSpec:
@@ -119,23 +120,29 @@ def canonical(config: Config, name: str, model_sha256: str) -> str:
     """
     pipeline, spec = config.pipelines[name], pipeline_spec(config, name)
     document = pipeline.model_dump(by_alias=True, exclude={"defaults", "rules", "camera_health"})
-    source = config.sources[pipeline.source].model_dump(exclude={"uri", "username", "password"})
     document |= {
         "name": name,
-        "source": {"name": pipeline.source, **source},
+        "source": {"name": pipeline.source, **_source_document(config.sources[pipeline.source])},
         "model": {"name": model_name(pipeline.model), "sha256": model_sha256},
         "delegate": pipeline.delegate and PurePosixPath(pipeline.delegate).name,
         "rules": [_rule_document(rule) for rule in spec.rules],
     }
     document["gate"]["stationary"] = spec.gate.stationary
     document["gate"]["max_fps"] = spec.gate.max_fps
-    if spec.camera is not None:
-        document["camera_health"] = {"priority": spec.camera.priority.value}
+    if spec.camera_events is not None:
+        document["camera_health"] = {"priority": spec.camera_events.priority.value}
     if spec.gate.motion is None:
         document["gate"]["motion"] = None
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+
+
+def _source_document(source: Source) -> dict[str, Any]:
+    """How it is read, not where it lies: of a signal's uri the options, where it has any."""
+    stated = source.model_dump(exclude={"uri", "username", "password"})
+    options = parse(source.uri).options if isinstance(source, SignalSource) else {}
+    return {**stated, "options": dict(options)} if options else stated
 
 
 def _rule_document(rule: RuleSpec) -> dict[str, Any]:

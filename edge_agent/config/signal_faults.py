@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edge_agent.config.lookup import items, mapping, text
 from edge_agent.config.signal_uri import FILES
 from edge_agent.config.yaml_text import Fault, Path
 
@@ -34,17 +35,15 @@ def pipeline_faults(pipeline: object, sources: dict[str, Any], path: Path) -> It
     """Keys that a pipeline of a signal cannot have, and evidence that its source cannot give."""
     if not isinstance(pipeline, dict):
         return
-    source = sources.get(str(pipeline.get("source")))
-    if not isinstance(source, dict):
+    source = mapping(sources, text(pipeline, "source") or "")
+    if not source:
         return
     signal = source.get("kind") == "signal"
     yield from _evidence_faults(pipeline, path, signal=signal)
     if not signal:
         return
-    gate = pipeline.get("gate")
-    gate = gate if isinstance(gate, dict) else {}
-    for key, value in (("motion", gate.get("motion")), ("stationary", gate.get("stationary"))):
-        if value not in (None, False):
+    for key in ("motion", "stationary"):
+        if mapping(pipeline, "gate").get(key) not in (None, False):
             message = f"nothing in a signal moves, allowed: {key}: false, or no such key"
             yield Fault((*path, "gate", key), message)
     for key in _PICTURES:
@@ -58,14 +57,10 @@ def pipeline_faults(pipeline: object, sources: dict[str, Any], path: Path) -> It
 def _evidence_faults(pipeline: dict[str, Any], path: Path, *, signal: bool) -> Iterator[Fault]:
     wrong, right = ("snapshot", "window") if signal else ("window", "snapshot")
     what = "a signal" if signal else "a picture"
-    rules = pipeline.get("rules")
     parts: list[tuple[Path, Any]] = [(("defaults",), pipeline.get("defaults"))]
-    parts += [
-        (("rules", i), rule) for i, rule in enumerate(rules if isinstance(rules, list) else ())
-    ]
+    parts += [(("rules", index), rule) for index, rule in enumerate(items(pipeline, "rules"))]
     for place, part in parts:
-        evidence = part.get("evidence") if isinstance(part, dict) else None
-        for index, kind in enumerate(evidence if isinstance(evidence, list) else ()):
+        for index, kind in enumerate(items(part, "evidence")):
             if kind == wrong:
                 message = f"there is no {wrong} of {what}, allowed: {right}"
                 yield Fault((*path, *place, "evidence", index), message)

@@ -305,7 +305,7 @@ def _signal_uri(text: str, info: ValidationInfo) -> str:
     try:
         uri = parse(text)
     except UsageError as fault:
-        raise ValueError(f"{fault.message}, {fault.next}") from None
+        raise ValueError(fault.in_one_line) from None
     if uri.kind not in FILES or uri.place == "-":
         return text
     _, _, options = text.removeprefix(f"{uri.kind}:{uri.place}").partition("?")

@@ -22,7 +22,7 @@ import numpy as np
 
 from edge_agent.engines import EngineName, Plan, version
 from edge_agent.engines.quiet import quiet
-from edge_agent.engines.recurrent import carried, main_input
+from edge_agent.engines.recurrent import carried, frames_input
 from edge_agent.engines.refusal import refusal
 from edge_agent.errors import Refused, UsageError
 from edge_agent.types import TensorSpec
@@ -58,7 +58,7 @@ class InterpreterEngine:
             details = self._interpreter.get_input_details()
             inputs, self.outputs = _specs(details), _specs(self._interpreter.get_output_details())
         _check_fixed(details, name)
-        main = main_input(inputs, self.outputs, name)
+        main = frames_input(inputs, self.outputs, name)
         states = tuple(spec for spec in inputs if spec is not main)
         self.inputs = (main, *states)
         self.operators = _operators(self._interpreter)

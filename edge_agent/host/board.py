@@ -49,13 +49,13 @@ def read_board(root: Path = Path("/")) -> Board:
 
 def _first(root: Path, names: tuple[str, ...]) -> str | None:
     for name in names:
-        text = _text(root / name)
+        text = text_of(root / name)
         if text:
             return text
     return None
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """What the file says, "" where it may not be read. A device tree ends it with a zero byte."""
     try:
         return path.read_bytes().decode("utf-8", "replace").strip("\0 \n")
@@ -65,7 +65,7 @@ def _text(path: Path) -> str:
 
 def _serial_of_cpuinfo(root: Path) -> str | None:
     """A Raspberry Pi says it here as well, as `Serial : 10000000abcdef`."""
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in text_of(root / "proc/cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "Serial" and value.strip():
             return value.strip()

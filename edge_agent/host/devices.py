@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.host.board import text_of
+
 ROOT = Path("/")
 #: What a channel of an IIO device is called in its files: in_accel_x_raw, in_voltage0_raw.
 _CHANNEL = re.compile(r"in_(.+)_(?:raw|input)")
@@ -34,11 +36,11 @@ def connected(root: Path = ROOT) -> tuple[Device, ...]:
 def _cameras(root: Path) -> list[Device]:
     found = []
     for folder in _entries(root / "sys/class/video4linux", r"video\d+"):
-        index = _text(folder / "index") or "0"
+        index = text_of(folder / "index") or "0"
         # A camera's further devices bear its metadata, or the same picture in another way.
         about = "pictures" if index == "0" else f"its device {index}: as a rule without pictures"
         uri = f"/dev/{folder.name}" if index == "0" else ""
-        found.append(Device("camera", _text(folder / "name") or folder.name, uri, about))
+        found.append(Device("camera", text_of(folder / "name") or folder.name, uri, about))
     return found
 
 
@@ -48,10 +50,10 @@ def _sensors(root: Path) -> list[Device]:
         channels = sorted(
             match[1] for entry in folder.glob("in_*") if (match := _CHANNEL.fullmatch(entry.name))
         )
-        rate = _text(folder / "sampling_frequency")
+        rate = text_of(folder / "sampling_frequency")
         about = ", ".join(channels) or "no channels"
         about += f"; {rate} Hz" if rate else ""
-        name = _text(folder / "name") or folder.name
+        name = text_of(folder / "name") or folder.name
         found.append(Device("iio", name, f"iio:/sys/bus/iio/devices/{folder.name}", about))
     return found
 
@@ -69,13 +71,6 @@ def _entries(folder: Path, name: str) -> list[Path]:
     """Those of that form, in the order of their numbers; none where the folder is not there."""
     found = [entry for entry in folder.glob("*") if re.fullmatch(name, entry.name)]
     return sorted(found, key=lambda entry: (len(entry.name), entry.name))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""  # gone meanwhile, or the driver does not say
 
 
 def _target(link: Path) -> str:

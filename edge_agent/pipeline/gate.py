@@ -10,7 +10,7 @@ any of the frames that passed, a few more to *settle* what that frame found. So 
 often enough to be confirmed, and one that was moving is seen where it stopped.
 
 Rules: pure; time is the frame's own. One gate sees the frames of one pipeline in their order.
-Read `motion.py` and `health.py` next, then `preprocess.py`.
+Read `motion.py` and `health.py` next, then `prepare.py`.
 """
 
 from __future__ import annotations

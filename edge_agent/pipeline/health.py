@@ -14,7 +14,7 @@ black, covered or frozen is *blind*: no model sees it.
 
 Rules: pure; time is an argument, and only time counts, not the number of frames (but no trouble on
 fewer than three). docs/camera-health.md tells it to users. Read `view.py` for blurred and moved,
-`camera.py` for the events.
+`camera_events.py` for the events.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_agent.pipeline.camera import Camera
+from edge_agent.pipeline.camera_events import CameraEvents
 from edge_agent.pipeline.decode import Decoder
 from edge_agent.pipeline.gate import Gate, Look
 from edge_agent.pipeline.health import Report
@@ -55,7 +55,7 @@ class Parts:
     decode: Decoder
     tracker: Tracker | None  # None: the family has no objects to follow (classification)
     rules: Rules
-    camera: Camera | None = None  # None: nobody looks whether the camera is well
+    camera_events: CameraEvents | None = None  # None: nobody looks whether the camera is well
     privacy: tuple[Polygon, ...] = ()  # blackened before anything looks at the picture
     min_score: float = 0.0  # weaker findings keep a track alive, and are no findings otherwise
 
@@ -154,9 +154,9 @@ class Pipeline:
             outcome = self._skipped(frame, around, verdict.skip, verdict.decision)
         else:
             outcome = self._inferred(frame, around, verdict.decision, ahead)
-        if verdict.health is None or self._parts.camera is None:
+        if verdict.health is None or self._parts.camera_events is None:
             return outcome
-        return self._with_health(outcome, self._parts.camera, verdict.health, around)
+        return self._with_health(outcome, self._parts.camera_events, verdict.health, around)
 
     def away(self, seconds: float) -> None:
         """The source was lost for so long: nobody watched, so dwell and absence stand still."""
@@ -171,13 +171,13 @@ class Pipeline:
         self._parts.engine.reset()
 
     def open_events(self) -> tuple[Event, ...]:
-        camera = self._parts.camera
+        camera = self._parts.camera_events
         events = self._parts.rules.open_events()
         return events if camera is None else (*events, *camera.open_events())
 
     def close(self, time: float, reason: str) -> tuple[Event, ...]:
         """Close every open event: "ended" at the end of an input, "stopped" on a stop."""
-        camera = self._parts.camera
+        camera = self._parts.camera_events
         closed = self._closed(self._parts.rules.close_all(time, reason))
         return closed if camera is None else (*closed, *camera.close_all(time, reason))
 
@@ -247,7 +247,7 @@ class Pipeline:
         )
 
     def _with_health(
-        self, outcome: Outcome, camera: Camera, health: Report, around: Circumstances
+        self, outcome: Outcome, camera: CameraEvents, health: Report, around: Circumstances
     ) -> Outcome:
         """The outcome, and what the camera's own state opened and closed."""
         changes = camera.step(outcome.frame, health, around.calendar)

@@ -14,7 +14,8 @@ within a round the best pair first:
 
 Rules: pure and deterministic (ties go to the older track, then to the earlier detection); ids count
 from 1 and never come again. Time is an argument and memory is in seconds, so every frame rate
-works. Read `target.py` for one object's filter, then `rules.py`.
+works. Read `target.py` for one object's filter, `subjects.py` for what has a name of its own, then
+`rules.py`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from edge_agent.types import Decision, Detection, Event, Number, Outcome
@@ -41,9 +41,14 @@ def rfc3339(time: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse_rfc3339(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 moment. Raises ValueError; a zone must stand there."""
+def parse_rfc3339(text: str, zone: tzinfo | None = None) -> float:
+    """Seconds since the epoch of an RFC 3339 moment; without `zone` one must stand in the text.
+
+    Raises ValueError.
+    """
     moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} bears no time zone (write 2026-01-31T08:00:00Z)")
     return (moment - _EPOCH) / timedelta(seconds=1)

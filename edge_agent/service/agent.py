@@ -44,6 +44,7 @@ log = logging.getLogger("edge_agent.agent")
 #: What each step of a stop gets; together they come near to it only when a thread hangs.
 HAND_OVER_S = 2.0
 STOP_S = 2.0
+SWAP_S = 4.0
 WAIT_S = 1.0
 
 
@@ -60,6 +61,7 @@ class Agent:
         self._code = 0
         self._reload_wanted = threading.Event()
         self._reloading = threading.Lock()
+        self._swapping = threading.Lock()  # held while sources and pipelines are replaced
 
     def run(self) -> int:
         """From start to stop; the exit code."""
@@ -107,9 +109,10 @@ class Agent:
 
     def _wait(self) -> None:
         while not self._stop.wait(WAIT_S):
-            if self._reload_wanted.is_set():
+            if self._reload_wanted.is_set() and not self._reloading.locked():
                 self._reload_wanted.clear()
-                self._reload_on_signal()
+                # Aside, as for a client of the control socket: trying a model may take a minute.
+                threading.Thread(target=self._reload_on_signal, name="reload", daemon=True).start()
             for name, runner in self._watch.runners.items():
                 if runner.hangs():
                     self._hopeless(f"pipeline {name}: its model does not answer")
@@ -120,14 +123,14 @@ class Agent:
         Each step is tried whatever became of the one before it.
         """
         self._stop.set()
-        swapping = self._reloading.acquire(timeout=STOP_S)  # never released: no reload any more
-        stuck: list[str] = [] if swapping else ["reload"]
+        # Never released: no reload any more. One that is stopping the parts does our work so far.
+        self._swapping.acquire(timeout=SWAP_S)
         steps: tuple[Callable[[], object], ...] = (
-            lambda: stuck.extend(self._upkeep.stop(STOP_S)),
-            lambda: stuck.extend(self._watch.stop()),
+            lambda: self._upkeep.stop(STOP_S),
+            lambda: self._watch.stop(),
             self._settle,
             lambda: self._publisher and self._publisher.hand_over(HAND_OVER_S),
-            lambda: stuck.extend(self._uplink.stop(STOP_S)),
+            lambda: self._uplink.stop(STOP_S),
         )
         for step in steps:
             try:
@@ -137,6 +140,7 @@ class Agent:
                 log.exception("a step of the stop failed")
                 self._code = 1
         log.info("stopped boot=%d", self._store.identity.boot)
+        stuck = (*self._upkeep.alive(), *self._watch.alive(), *self._uplink.alive())
         if stuck:
             # A thread that hangs in a library would keep the process, and its lock, for ever.
             log.error("ending with threads that hang names=%s", ",".join(stuck))
@@ -234,19 +238,28 @@ class Agent:
             config = self._read()
             kept = self._needs_restart(config)
             watch = Watch(config, self._path.absolute().parent, self._house)
-            if self._stop.is_set():
-                raise EdgeError("the agent is stopping")
-            try:
-                self._watch.stop()
-                self._housekeeping.settle()
-            finally:  # whatever went wrong there: somebody must go on watching
-                self._config, self._watch = config, watch
-                self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
-                self._watch.start()
+            with self._swapping:
+                self._swap(config, watch)
         finally:
             self._reloading.release()
         log.info("reloaded pipelines=%d", len(watch.runners))
         return {"pipelines": sorted(watch.runners), "needs_restart": kept}
+
+    def _swap(self, config: Config, watch: Watch) -> None:
+        """Stop the old parts and start the new ones; not while the agent itself stops."""
+        self._refuse_when_stopping()
+        try:
+            self._watch.stop()
+            self._housekeeping.settle()
+        finally:  # whatever went wrong there: somebody must go on watching
+            self._refuse_when_stopping()
+            self._config, self._watch = config, watch
+            self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
+            self._watch.start()
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stop.is_set():
+            raise EdgeError("the agent is stopping")
 
     def _reload_on_signal(self) -> None:
         """SIGHUP: nobody waits for an answer, so a mistake goes to the log."""
@@ -254,6 +267,8 @@ class Agent:
             self.reload()
         except EdgeError as fault:
             log.error("not reloaded, the last good configuration stays reason=%r", fault.message)
+        except Exception:
+            log.exception("not reloaded")
 
     def _needs_restart(self, config: Config) -> list[str]:
         """The keys that a reload does not apply."""

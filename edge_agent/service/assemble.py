@@ -18,7 +18,7 @@ from edge_agent.engines import EngineName
 from edge_agent.engines.choice import Choice, choose
 from edge_agent.engines.measure import kept
 from edge_agent.errors import UsageError
-from edge_agent.pipeline.camera import Camera
+from edge_agent.pipeline.camera_events import CameraEvents
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.pipeline.family import followed
@@ -111,7 +111,9 @@ def parts_of(spec: PipelineSpec, model: ModelSpec, engine: Engine, ident: Ident)
         decode=decoder(replace(model, min_score=weakest)),
         tracker=_tracker(model, lowest, weakest) if followed(model.family) else None,
         rules=Rules(rules),
-        camera=None if spec.camera is None else Camera(spec.camera, rules),
+        camera_events=None
+        if spec.camera_events is None
+        else CameraEvents(spec.camera_events, rules),
         privacy=spec.privacy,
         min_score=lowest,
     )

@@ -14,6 +14,7 @@ from typing import Any
 from edge_agent.config.load import load
 from edge_agent.service.replay import Replayed, Wishes, replay
 from edge_agent.service.report import merged_report
+from edge_agent.sources.built_in import SCHEME
 
 
 def replay_all(
@@ -50,8 +51,7 @@ def short_names(inputs: Sequence[str]) -> tuple[str, ...]:
     """What documents call each input: its file's name, with as many folders as tell two apart."""
     for depth in range(1, 16):
         names = tuple(
-            uri if uri.startswith("built-in:") else "/".join(Path(uri).parts[-depth:])
-            for uri in inputs
+            uri if uri.startswith(SCHEME) else "/".join(Path(uri).parts[-depth:]) for uri in inputs
         )
         if len(set(names)) == len(names):
             break

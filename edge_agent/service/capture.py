@@ -11,7 +11,9 @@ losses and reloads, because event ids are made of them. Read `worker.py` next.
 from __future__ import annotations
 
 import logging
+import math
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +34,7 @@ LONGEST_BACKOFF_S = 30.0
 #: A broken item of a live source that is like one before is told again after this.
 TELL_AGAIN_S = 60.0
 MOST_TOLD = 100
+_DIGITS = re.compile(r"\d+")
 #: A recorded source is never held longer than this between two looks at the stop event.
 LONGEST_HOLD_S = 0.5
 
@@ -65,7 +68,8 @@ class Capture:
         self._now = now
         self._numbers = numbers
         self._last_item = now()  # that was a frame
-        self._told: dict[tuple[str, str], float] = {}  # of broken items: when, by name and reason
+        self._taken = -math.inf  # the latest time given to an item: none steps back
+        self._told: dict[tuple[str, str], float] = {}  # of broken items: when, by name and kind
         self.facts = SourceFacts(since=now())
 
     def run(self, stop: threading.Event) -> None:
@@ -119,6 +123,8 @@ class Capture:
         taken = now
         if self._source.live:
             taken -= max(0.0, monotonic() - item.time)
+        # What comes in a burst is dated back from its end, and two bursts may overlap.
+        taken = self._taken = max(taken, self._taken)
         item = replace(item, time=taken, index=next(self._numbers))
         for slot in self._slots:
             slot.offer(item)
@@ -129,12 +135,14 @@ class Capture:
         )
 
     def _tell(self, item: Broken, now: float) -> None:
-        """A camera may send garbage many times a second: the same is told once a minute."""
-        told = self._told.get((item.name, item.reason))
+        """A camera or a sensor may send garbage many times a second: the same is told once a
+        minute, whatever the numbers in it."""
+        kind = item.name, _DIGITS.sub("#", item.reason)
+        told = self._told.get(kind)
         if not self._source.live or told is None or now - told >= TELL_AGAIN_S:
             if len(self._told) >= MOST_TOLD:
                 self._told.clear()
-            self._told[item.name, item.reason] = now
+            self._told[kind] = now
             log.warning("broken item source=%s name=%s reason=%r", *_named(item))
 
     def _found(self, now: float) -> None:

@@ -17,6 +17,7 @@ from edge_agent.bundles.find import find
 from edge_agent.config.camera_uri import device_path, is_device
 from edge_agent.config.explain import pipeline_spec, worst_time_to_alert
 from edge_agent.config.load import Mistake, in_file_order, mistake, read
+from edge_agent.config.lookup import items, mapping
 from edge_agent.config.rules import plain_rule_spec
 from edge_agent.config.schema import Config
 from edge_agent.config.values import file_beside
@@ -85,8 +86,7 @@ def check(path: Path, state: Path | None, otherwise: Path | None = None) -> Repo
 
 
 def _stated_state(data: object, beside: Path) -> Path | None:
-    store = data.get("store") if isinstance(data, dict) else None
-    stated = store.get("path") if isinstance(store, dict) else None
+    stated = mapping(data, "store").get("path")
     return Path(file_beside(stated, beside)) if isinstance(stated, str) and stated else None
 
 
@@ -100,7 +100,7 @@ def _scene_faults(sources: dict[str, Any]) -> Iterator[Fault]:
             try:
                 SceneSpec.parse(uri)
             except EdgeError as fault:
-                yield Fault(("sources", name, "uri"), _sentence(fault))
+                yield Fault(("sources", name, "uri"), fault.in_one_line)
 
 
 def _missing_footage(config: Config) -> Iterator[Fault]:
@@ -154,7 +154,7 @@ def _model_faults(
         try:
             bundle = find(reference, state, beside)
         except EdgeError as fault:
-            yield Fault((*path, "model"), _sentence(fault))
+            yield Fault((*path, "model"), fault.in_one_line)
             continue
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or str(fault)
@@ -165,11 +165,9 @@ def _model_faults(
 
 
 def _rules_faults(pipeline: dict[str, Any], path: Where, bundle: Bundle) -> Iterator[Fault]:
-    defaults = pipeline.get("defaults")
-    defaults = defaults if isinstance(defaults, dict) else {}
+    defaults = mapping(pipeline, "defaults")
     yield from _label_faults(defaults.get("label"), (*path, "defaults", "label"), bundle)
-    rules = pipeline.get("rules")
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+    for index, rule in enumerate(items(pipeline, "rules")):
         if isinstance(rule, dict):
             here: Where = (*path, "rules", index)
             yield from _label_faults(rule.get("label"), (*here, "label"), bundle)
@@ -259,11 +257,5 @@ def source_fps(config: Config, name: str) -> float | None:
 
 def _entries(data: object, key: str) -> dict[str, Any]:
     """Those entries of a mapping by name that are mappings themselves."""
-    found = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(found, dict):
-        return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
-
-
-def _sentence(fault: EdgeError) -> str:
-    return f"{fault.message}, {fault.next}" if fault.next else fault.message
+    found = mapping(data, key).items()
+    return {name: entry for name, entry in found if isinstance(entry, dict)}

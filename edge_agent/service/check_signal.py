@@ -16,6 +16,7 @@ from edge_agent.config.wording import printable
 from edge_agent.config.yaml_text import Fault
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import EdgeError
+from edge_agent.service.signals import cut_of
 from edge_agent.sources.signal import RATE_TOLERANCE
 from edge_agent.sources.signal_kinds import Access, samples_of
 from edge_agent.types import SignalSpec
@@ -30,8 +31,7 @@ def uri_faults(sources: Mapping[str, Any]) -> Iterator[Fault]:
         try:
             samples_of(name, uri, Access(1.0))
         except EdgeError as fault:
-            message = f"{fault.message}, {fault.next}" if fault.next else fault.message
-            yield Fault(("sources", name, "uri"), message)
+            yield Fault(("sources", name, "uri"), fault.in_one_line)
 
 
 def fit_faults(
@@ -53,7 +53,7 @@ def fit_faults(
             spec = wanted.spec()
             yield from _frame_faults(source, ("sources", stated), bundle.name, spec)
             before, earlier = first.setdefault(stated, (name, spec))
-            if _cut(spec) != _cut(earlier):
+            if cut_of(spec) != cut_of(earlier):
                 message = (
                     f"{printable(before)} wants {_words(earlier)} of source {printable(stated)}, "
                     f"this one {_words(spec)}, allowed: a source for each"
@@ -84,10 +84,6 @@ def _frame_faults(
 
 #: Kinds whose samples never bear their rate.
 _WITHOUT_RATE = ("mqtt", "iio", "serial", "tcp")
-
-
-def _cut(spec: SignalSpec) -> tuple[object, ...]:
-    return spec.window, spec.hop, spec.rate_hz, spec.channels
 
 
 def _words(spec: SignalSpec) -> str:

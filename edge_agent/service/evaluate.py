@@ -16,15 +16,17 @@ from edge_agent.bundles.anatomy import dissect, model_bytes
 from edge_agent.bundles.bundle import Bundle, sha256_of
 from edge_agent.bundles.find import Kind, locate
 from edge_agent.bundles.guess import NO_WISH
+from edge_agent.bundles.main_input import main_input
 from edge_agent.bundles.manifest import ImageInput, Normalize, Requires
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.statistics import ENOUGH, Tally, auc, confusion, matched
 from edge_agent.ports import Source
 from edge_agent.service.inference import inference
-from edge_agent.service.input import SCHEME, open_input
+from edge_agent.service.input import open_input
 from edge_agent.service.models import Demand, Opened, open_first
 from edge_agent.service.trial import open_offered
 from edge_agent.service.truth import Case, Stretch
+from edge_agent.sources.built_in import SCHEME
 from edge_agent.sources.images import read_picture
 from edge_agent.sources.recordings import open_windows
 from edge_agent.types import Broken, Detection, Frame, InputSpec, SignalSpec, TensorSpec
@@ -78,10 +80,10 @@ def twin(bundle: Bundle, other: str, state: Path) -> Bundle:
                 "compare models of one family",
             )
         return found
-    ours, theirs = _main_input(bundle.model), _main_input(place.path)
+    ours, theirs = _frames_input(bundle.model), _frames_input(place.path)
     wanted = bundle.manifest.input.model_copy(update={"quantization": None})
     stored = isinstance(wanted, ImageInput) and wanted.normalize == "none"
-    if stored and ours.scales and not theirs.scales:
+    if stored and ours and theirs and ours.scales and not theirs.scales:
         wanted = wanted.model_copy(update={"normalize": _in_real_numbers(ours)})
     manifest = bundle.manifest.model_copy(
         update={"sha256": sha256_of(place.path), "requires": Requires(), "input": wanted}
@@ -89,8 +91,10 @@ def twin(bundle: Bundle, other: str, state: Path) -> Bundle:
     return replace(bundle, model=place.path, manifest=manifest, shipped=False)
 
 
-def _main_input(model: Path) -> TensorSpec:
-    return dissect(model_bytes(model), model.name).inputs[0]
+def _frames_input(model: Path) -> TensorSpec | None:
+    """What a frame goes into; None where only a loaded model tells."""
+    anatomy = dissect(model_bytes(model), model.name)
+    return main_input(anatomy.inputs, anatomy.outputs)
 
 
 def _in_real_numbers(tensor: TensorSpec) -> Normalize:

@@ -17,12 +17,11 @@ from edge_agent.errors import UsageError
 from edge_agent.ports import Source
 from edge_agent.service.signals import RECORDINGS, recorded_signal, signal_of
 from edge_agent.service.surroundings import MAX_AGE_S
+from edge_agent.sources.built_in import SCHEME
 from edge_agent.sources.camera import Camera, CameraSpec
-from edge_agent.sources.images import SUFFIXES, Images, ImagesSpec
+from edge_agent.sources.images import Images, ImagesSpec, names_pictures
 from edge_agent.sources.video import Video, VideoSpec
 from edge_agent.types import InputSpec, SignalSpec
-
-SCHEME = "built-in:"
 
 
 def open_input(
@@ -45,7 +44,7 @@ def open_input(
 
         return Scene("scene", replace(SceneSpec.parse(uri), origin=start))
     path = Path(uri)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES or any(mark in uri for mark in "*?["):
+    if names_pictures(uri):
         fps = like.fps if isinstance(like, ImagesSource) else 1.0
         return Images(path.name, ImagesSpec(uri, fps, origin=start))
     if not path.exists():

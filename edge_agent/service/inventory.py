@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.bundles.bundle import MANIFEST, open_bundle
-from edge_agent.bundles.manifest import ImageInput, read_manifest
+from edge_agent.bundles.manifest import ImageInput
+from edge_agent.bundles.manifest_file import read_manifest
 from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.bundles.slots import installed, installed_names, read_slots
 from edge_agent.engines.choice import choose

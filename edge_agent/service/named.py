@@ -18,14 +18,15 @@ from edge_agent.config.schema import Source as SourceConfig
 from edge_agent.config.signal_uri import KINDS
 from edge_agent.config.wording import did_you_mean, listed, printable
 from edge_agent.errors import UsageError
-from edge_agent.sources.images import SUFFIXES
+from edge_agent.sources.built_in import SCHEME
+from edge_agent.sources.images import is_pattern, names_pictures
 
 
 def looks_direct(text: str) -> bool:
     """Whether it is a source itself and no name of one."""
     scheme = text.partition(":")[0].lower()
     begins = ":" in text and scheme in (*SCHEMES, *KINDS)
-    return begins or is_device(text) or Path(text).exists() or any(mark in text for mark in "*?[")
+    return begins or is_device(text) or Path(text).exists() or is_pattern(text)
 
 
 def source_config(text: str, config: Config | None) -> SourceConfig:
@@ -60,10 +61,8 @@ def _kind(text: str) -> str:
     scheme = text.partition(":")[0].lower()
     if is_device(text) or ("://" in text and scheme in SCHEMES):
         return "camera"
-    if text.startswith("built-in:"):
+    if text.startswith(SCHEME):
         return "scene"
     if ":" in text and scheme in KINDS:
         return "signal"
-    path = Path(text)
-    is_picture = path.is_dir() or path.suffix.lower() in SUFFIXES
-    return "images" if is_picture or any(mark in text for mark in "*?[") else "video"
+    return "images" if names_pictures(text) else "video"

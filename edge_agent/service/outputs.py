@@ -28,7 +28,7 @@ from edge_agent.config.schema import CommandOutput, GpioOutput
 from edge_agent.errors import EdgeError
 from edge_agent.host.command import Command
 from edge_agent.host.gpio import GpioLine, LineSpec
-from edge_agent.pipeline.camera import RULE
+from edge_agent.pipeline.camera_events import RULE
 from edge_agent.policy.documents import rfc3339
 from edge_agent.ports import Switch
 from edge_agent.service.supervisor import Group
@@ -242,8 +242,8 @@ class Outputs:
     def of(self, spec: PipelineSpec) -> Raised:
         """Whom the recorder of that pipeline tells of its events."""
         named = {rule.name: rule.output for rule in spec.rules}
-        if spec.camera is not None:
-            named[RULE] = spec.camera.output
+        if spec.camera_events is not None:
+            named[RULE] = spec.camera_events.output
         wired = {rule: self._outputs[name] for rule, name in named.items() if name is not None}
 
         def raised(opened: Sequence[Event], closed: Sequence[Event]) -> None:

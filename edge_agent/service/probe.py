@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.errors import EdgeError, SourceLost
-from edge_agent.ports import Source
+from edge_agent.ports import Noting, Source
 from edge_agent.types import Broken, Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Delivery:
     sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     looks: list[dict[str, float]] = field(default_factory=list)  # one a picture or window looked at
     broken: int = 0
+    damage: str = ""  # what was wrong with the latest broken item
     losses: list[EdgeError] = field(default_factory=list)
     lost: bool = True  # at the end
     ended: bool = False
@@ -57,6 +58,15 @@ class Delivery:
     @property
     def delivers(self) -> bool:
         return bool(self.times) and not self.lost
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not deliver, or did not for a while; None where nothing is wrong."""
+        if self.losses:
+            return self.losses[-1].message
+        if self.times:
+            return None
+        return self.damage or "it has nothing to read"
 
     @property
     def span_s(self) -> float:
@@ -87,7 +97,7 @@ def probe(source: Source, seconds: float) -> Delivery:
         if found.is_over(source.live) or monotonic() + RETRY_S >= found.until:
             break
         sleep(RETRY_S)
-    found.notes = getattr(source, "notes", {})
+    found.notes = source.notes if isinstance(source, Noting) else {}
     return found
 
 
@@ -122,7 +132,9 @@ def _watch(source: Source, found: Delivery) -> None:
             if now - looked >= LOOK_S:
                 looked = now
                 found.looks.append(_look(item.data))
-        found.broken += isinstance(item, Broken)
+        if isinstance(item, Broken):
+            found.broken += 1
+            found.damage = item.reason
         found.ended = item is None
 
 
@@ -174,14 +186,13 @@ def _window(samples: Array) -> dict[str, float]:
 
 def document(name: str, kind: str, found: Delivery) -> dict[str, Any]:
     """`source-test/1`."""
-    last = found.losses[-1] if found.losses else None
     rate, jitter_s, gap_s = _rhythm(found)
     return {
         "schema": "source-test/1",
         "source": name,
         "kind": kind,
         "delivers": found.delivers,
-        "reason": None if last is None else last.message,
+        "reason": found.reason,
         "opened_s": _rounded(found.opened_s),
         "watched_s": _rounded(found.watched_s),
         "items": len(found.times),

@@ -54,6 +54,15 @@ class Entry:
     closed: tuple[Event, ...]
     batch: Batch
 
+    def without(self, unknown: set[str]) -> Entry:
+        """The same but for the closing of events that the store never heard of."""
+        if unknown.isdisjoint(event.id for event in self.closed):
+            return self
+        closed = tuple(event for event in self.closed if event.id not in unknown)
+        gone = {f"{event}/close" for event in unknown}
+        messages = tuple(draft for draft in self.batch.messages if draft.id not in gone)
+        return Entry(self.opened, closed, replace(self.batch, closed=closed, messages=messages))
+
 
 class Recorder:
     """Writes the events of one pipeline. Only its worker uses it."""
@@ -63,6 +72,7 @@ class Recorder:
         self._rules = {rule.name: rule for rule in desk.spec.rules}
         self._evidence: dict[str, tuple[Mapping[str, Any], ...]] = {}  # of open events
         self._waiting: deque[Entry] = deque()
+        self._given_up: set[str] = set()  # events whose opening was, and which are open still
         self._refusal = ""
         self.opened = 0
         self.closed = 0
@@ -104,7 +114,7 @@ class Recorder:
     def _write(self) -> None:
         """Write what waits, in order, until the disk refuses."""
         while self._waiting:
-            entry = self._waiting[0]
+            entry = self._waiting[0].without(self._given_up)
             try:
                 self._desk.store.record(entry.batch)
             except EdgeError as refusal:
@@ -112,7 +122,7 @@ class Recorder:
                     raise
                 self._wait_for_the_disk(refusal)
                 return
-            self._waiting.popleft()
+            self._given_up -= {event.id for event in self._waiting.popleft().closed}
             self._refusal = ""
             self._tell(entry.opened, entry.closed)
             if entry.batch.messages:
@@ -124,6 +134,8 @@ class Recorder:
             log.error("events wait for the disk reason=%r", refusal.message)
         if len(self._waiting) > MOST_WAITING:
             lost = self._waiting.popleft()
+            self._given_up |= {event.id for event in lost.opened}
+            self._given_up -= {event.id for event in lost.closed}
             for event in (*lost.opened, *lost.closed):
                 log.error("event given up, the disk took nothing for too long id=%s", event.id)
 

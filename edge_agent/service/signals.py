@@ -44,6 +44,7 @@ def signal_of(
         channels=wanted.channels if wanted else None,
         loop=config.loop,
         origin=origin,
+        stall_s=config.stall_s,
     )
     return Signal(name, samples_of(name, parse(config.uri), access), framing)
 
@@ -83,7 +84,7 @@ def one_signal(wanted: list[InputSpec | SignalSpec], source: str) -> SignalSpec 
     where they do not agree."""
     first = next(iter(wanted), None)
     for other in wanted:
-        if _cut(other) != _cut(first):
+        if cut_of(other) != cut_of(first):
             raise UsageError(
                 f"the models that look at source {source} want other windows of it",
                 "give each pipeline a source of its own",
@@ -91,7 +92,8 @@ def one_signal(wanted: list[InputSpec | SignalSpec], source: str) -> SignalSpec 
     return first if isinstance(first, SignalSpec) else None
 
 
-def _cut(wanted: InputSpec | SignalSpec | None) -> tuple[object, ...]:
+def cut_of(wanted: InputSpec | SignalSpec | None) -> tuple[object, ...]:
+    """What two models that look at one signal must agree on."""
     if isinstance(wanted, SignalSpec):
         return wanted.window, wanted.hop, wanted.rate_hz, wanted.channels
     return ()

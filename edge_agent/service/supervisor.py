@@ -67,8 +67,12 @@ class Group:
             if worker.thread.is_alive():
                 stuck.append(worker.name)
         for name in stuck:
-            log.error("thread does not end name=%s within_s=%.1f", name, within_s)
+            log.warning("thread does not end name=%s within_s=%.1f", name, within_s)
         return tuple(stuck)
+
+    def alive(self) -> tuple[str, ...]:
+        """The names of those that have not ended by now."""
+        return tuple(each.name for each in self._workers if each.thread and each.thread.is_alive())
 
     def _keep(self, worker: Worker) -> None:
         """Run the worker until it returns; after a failure again, within the budget."""

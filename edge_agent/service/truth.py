@@ -23,9 +23,9 @@ from typing import Any
 
 from edge_agent.errors import UsageError
 from edge_agent.policy.statistics import Labelled
+from edge_agent.sources.built_in import SCHEME
 from edge_agent.types import Box
 
-SCHEME = "built-in:"
 _CORNERS = ("x0", "y0", "x1", "y1")
 _YES_NO = {"1": True, "0": False, "true": True, "false": False}
 
@@ -144,6 +144,11 @@ def _boxes(where: str, row: Mapping[str, Any]) -> tuple[Labelled, ...]:
         return tuple((_label(where, each), _box(where, each.get("box"))) for each in found)
     if "label" not in row:
         return ()
+    missing = [corner for corner in _CORNERS if corner not in row]
+    if missing:
+        raise UsageError(
+            f"{where}: no `{missing[0]}`", "a detection's truth is file,label,x0,y0,x1,y1"
+        )
     return ((_label(where, row), _box(where, [row.get(corner) for corner in _CORNERS])),)
 
 

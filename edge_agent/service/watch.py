@@ -8,12 +8,13 @@ Read `capture.py`, `worker.py` and `outputs.py` next.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from edge_agent.config.schema import Config
-from edge_agent.pipeline.camera import RULE
+from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.rules import Ident
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.capture import Capture
@@ -73,14 +74,23 @@ class Watch:
         for name, capture in self.captures.items():
             self._sources.start(f"source {name}", capture.run)
 
-    def stop(self) -> tuple[str, ...]:
-        """Sources, workers, events, outputs; the names of threads that would not end."""
-        stuck = self._sources.stop(STOP_S / 2, self._wake) + self._workers.stop(STOP_S)
+    def stop(self) -> None:
+        """Sources, workers, events, outputs: each, whatever becomes of the others.
+
+        Raises what the closing of events raised, when all is done.
+        """
+        self._sources.stop(STOP_S / 2, self._wake)
+        stuck = self._workers.stop(STOP_S)
         now = self._house.surroundings.now()
-        for runner in self.runners.values():
-            if f"pipeline {runner.name}" not in stuck:
-                runner.close(now, "stopped")
-        return stuck + self._switches.stop(STOP_S, self.outputs.hurry)
+        with ExitStack() as rest:
+            rest.callback(self._switches.stop, STOP_S, self.outputs.hurry)
+            for runner in self.runners.values():
+                if f"pipeline {runner.name}" not in stuck:
+                    rest.callback(runner.close, now, "stopped")
+
+    def alive(self) -> tuple[str, ...]:
+        """The names of threads that have not ended by now."""
+        return self._sources.alive() + self._workers.alive() + self._switches.alive()
 
     def open_events(self) -> tuple[Event, ...]:
         """Every open event with its values at present."""
@@ -88,7 +98,7 @@ class Watch:
 
     def unwell(self) -> tuple[Event, ...]:
         """The open events of cameras that are not well."""
-        looked_at = [each for each in self.runners.values() if each.assembled.spec.camera]
+        looked_at = [each for each in self.runners.values() if each.assembled.spec.camera_events]
         events = (event for runner in looked_at for event in runner.open_events())
         return tuple(event for event in events if event.rule == RULE)
 

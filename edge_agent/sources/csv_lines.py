@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import groupby
 from math import isfinite
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import UsageError
+from edge_agent.policy.documents import parse_rfc3339
 from edge_agent.sources.signal import Block, Damage
 from edge_agent.sources.windower import usual_step
 
@@ -49,12 +50,18 @@ class Layout:
 
 
 class Lines:
-    """Reads the lines of one file or stream. `layout` is known once a sample was seen."""
+    """Reads the lines of one file or stream. `layout` is known once a sample was seen.
 
-    def __init__(self, wanted: Wanted, subject: str) -> None:
+    `greeted`: a device may say who it is first. Of the lines in front of the first sample the last
+    one that is no numbers is the header, if it has as many fields.
+    """
+
+    def __init__(self, wanted: Wanted, subject: str, *, greeted: bool = False) -> None:
         self._wanted = wanted
         self._subject = subject  # begins the sentence about a wrong column
+        self._greeted = greeted
         self._header: list[str] | None = None
+        self._header_line = 0  # its number
         self._separator = ""  # of the header
         self._number = 0  # of the latest line, from 1
         self.layout: Layout | None = None
@@ -76,10 +83,8 @@ class Lines:
             self._number += 1
             if not line.strip():
                 continue
-            if self.layout is None:
-                if self._header is None and self._is_header(line):
-                    continue
-                self.layout = self._found(line)
+            if self.layout is None and not self._lay_out(line, bad):
+                continue
             row = None if self.layout is None else self._row(line, self.layout)
             if row is None:
                 bad.append(self._number)
@@ -94,12 +99,31 @@ class Lines:
 
     # --- the layout ------------------------------------------------------------------------------
 
+    def _lay_out(self, line: str, bad: list[int]) -> bool:
+        """Learn from a line in front of the first sample; False where it is a header."""
+        before = self._header_line
+        if (self._header is None or self._greeted) and self._is_header(line):
+            bad += [before] * bool(before)  # that one was a greeting
+            return False
+        if self._greeted and self._is_no_header_of(line):
+            bad.append(before)
+        self.layout = self._found(line)
+        return True
+
     def _is_header(self, line: str) -> bool:
         separator = _separator(line)
         fields = _fields(line, separator)
         if all(map(_is_value, fields)):
             return False
         self._header, self._separator = fields, separator
+        self._header_line = self._number
+        return True
+
+    def _is_no_header_of(self, line: str) -> bool:
+        """What was taken for one, and has other fields than the first line of numbers."""
+        if self._header is None or len(line.split(self._separator)) == len(self._header):
+            return False
+        self._header, self._separator = None, ""
         return True
 
     def _found(self, line: str) -> Layout | None:
@@ -152,12 +176,12 @@ class Lines:
 def _blocks(rows: list[list[float]], layout: Layout) -> Iterator[Block]:
     """One block; none where every line was bad, and with it the time of each."""
     table = np.array(rows, np.float64)
-    if layout.time is None:
-        yield Block(table.astype(np.float32))
+    times = None if layout.time is None else _whole_times(table[:, -1])
+    if layout.time is not None and times is None:
         return
-    times = _whole_times(table[:, -1])
-    if times is not None:
-        yield Block(table[:, :-1].astype(np.float32), times)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and so missing
+        values = table[:, : len(layout.channels)].astype(np.float32)
+    yield Block(values, times)
 
 
 def _stretches(numbers: list[int]) -> Iterator[tuple[int, int]]:
@@ -229,7 +253,6 @@ def _date(field: str) -> float | None:
     if "-" not in field[1:]:
         return None
     try:
-        moment = datetime.fromisoformat(field)
+        return parse_rfc3339(field, UTC)
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -77,6 +77,16 @@ def find(uri: str, suffixes: frozenset[str] = SUFFIXES) -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda entry: natural(str(entry))))
 
 
+def names_pictures(uri: str) -> bool:
+    """Whether a name is that of pictures: a folder, a pattern, or a picture's by its ending."""
+    path = Path(uri)
+    return path.is_dir() or path.suffix.lower() in SUFFIXES or is_pattern(uri)
+
+
+def is_pattern(uri: str) -> bool:
+    return any(mark in uri for mark in "*?[")
+
+
 def natural(text: str) -> list[tuple[int, str]]:
     """A sort key that reads runs of digits as numbers."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

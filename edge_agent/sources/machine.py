@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_agent.errors import UsageError
+from edge_agent.sources.built_in import Settings, number, whole
 from edge_agent.sources.machine_world import FAULTS, HOUR_S, Decline, Fault, Truth, decline, truth
 from edge_agent.sources.machine_world import vibration as vibration_of
 from edge_agent.sources.signal import Block, SamplesInfo
@@ -27,10 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "Fault", "Machine", "MachineSpec", "Truth"]
 
-SCHEME = "built-in:"
-ALLOWED = (
-    "seed, rate_hz, burst, every_s, life_h and hours, "
-    "as in built-in:?seed=7&rate_hz=8000&burst=4096&every_s=60&life_h=50&hours=60"
+SETTINGS = Settings(
+    thing="machine",
+    allowed="seed, rate_hz, burst, every_s, life_h and hours, "
+    "as in built-in:?seed=7&rate_hz=8000&burst=4096&every_s=60&life_h=50&hours=60",
+    readings={
+        "seed": whole(0, 2**63),
+        "rate_hz": number(1000, 100_000),
+        "burst": whole(16, 1_000_000),
+        "every_s": number(0.001, 86_400),
+        "life_h": number(0.01, 1e6),
+        "hours": number(0.01, 1e6),
+    },
 )
 
 
@@ -56,12 +64,7 @@ class MachineSpec:
 
         Raises UsageError for anything else.
         """
-        rest = uri.removeprefix(SCHEME)
-        if rest == uri or (rest and not rest.startswith("?")):
-            raise UsageError(f"{uri!r} is no built-in machine", f"write {SCHEME} and {ALLOWED}")
-        spec = cls()
-        for key, value in parse_qsl(rest[1:], keep_blank_values=True):
-            spec = replace(spec, **_setting(uri, key, value))
+        spec = cls(**SETTINGS.of(uri))
         if spec.every_s is not None and spec.every_s < spec.burst / spec.rate_hz:
             raise UsageError(
                 f"{uri}: a burst of {spec.burst} samples takes {spec.burst / spec.rate_hz:g} s, "
@@ -82,31 +85,6 @@ class MachineSpec:
     def decline(self) -> Decline:
         """When it begins to wear, when it fails, and of what."""
         return decline(self.seed, self.life_h)
-
-
-def _setting(uri: str, key: str, value: str) -> dict[str, Any]:
-    """One key of the URI as fields of the spec."""
-    try:
-        match key:
-            case "seed":
-                return {"seed": _within(int(value), 0, 2**63)}
-            case "rate_hz":
-                return {"rate_hz": _within(float(value), 1000, 100_000)}
-            case "burst":
-                return {"burst": _within(int(value), 16, 1_000_000)}
-            case "every_s":
-                return {"every_s": _within(float(value), 0.001, 86_400)}
-            case "life_h" | "hours":
-                return {key: _within(float(value), 0.01, 1e6)}
-    except ValueError:
-        raise UsageError(f"{uri}: {value!r} is no value for {key}", f"use {ALLOWED}") from None
-    raise UsageError(f"{uri}: the built-in machine has no setting {key!r}", f"use {ALLOWED}")
-
-
-def _within(number: Any, low: float, high: float) -> Any:
-    if not low <= number <= high:
-        raise ValueError
-    return number
 
 
 class Machine:

@@ -19,6 +19,8 @@ from edge_agent.sources.signal import Block, Damage
 
 _DTYPES = {"i16le": "<i2", "f32le": "<f4"}
 _TOO_LONG = b"?"
+#: What is lost stands for no more missing samples than this: beyond it no place is worth keeping.
+MOST_MISSING = 1 << 16
 
 
 class Records(Protocol):
@@ -97,7 +99,7 @@ class BinaryRecords:
 
     def _resumed(self) -> Iterator[Block | Damage]:
         yield Damage(f"{self._out} bytes are out of step")
-        lost = max(1, round(self._out / self._spec.length))
+        lost = min(max(1, round(self._out / self._spec.length)), MOST_MISSING)
         yield Block(np.full((lost, self._spec.channels), np.nan, np.float32))
         self._out = 0
 
@@ -105,7 +107,8 @@ class BinaryRecords:
         spec = self._spec
         table = np.frombuffer(data, np.uint8).reshape(count, spec.length)
         numbers = np.ascontiguousarray(table[:, len(spec.sync) :]).view(_DTYPES[spec.format])
-        return numbers.astype(np.float32) * np.float32(spec.scale)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is missing
+            return numbers.astype(np.float32) * np.float32(spec.scale)
 
 
 class LineRecords:

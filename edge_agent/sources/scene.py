@@ -3,17 +3,15 @@
 A loading yard with people, forklifts, vans and dogs, by day and by night. Every frame, and the
 truth about it, is a pure function of the spec and the index. It serves the demo, the tests of
 tracker and rules, and the training of the shipped detector. What happens is in `scene_world.py`,
-how it looks in `scene_draw.py`.
+how it looks in `scene_draw.py`. Read `signal_kinds.py` next.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edge_agent.errors import UsageError
-from edge_agent.sources.scene_draw import Painter
+from edge_agent.sources.built_in import Settings, number, whole
 from edge_agent.sources.scene_world import GATE, LABELS, Truth, cast, daylight, truths
 from edge_agent.types import Frame, SourceInfo
 
@@ -22,8 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["GATE", "LABELS", "Scene", "SceneSpec", "Truth"]
 
-SCHEME = "built-in:"
-ALLOWED = "seed, fps, size, frames and day_s, as in built-in:?seed=7&fps=10&size=640x360&frames=900"
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = map(whole(64, 4096), text.split("x"))
+    return width, height
+
+
+SETTINGS = Settings(
+    thing="scene",
+    allowed="seed, fps, size, frames and day_s, "
+    "as in built-in:?seed=7&fps=10&size=640x360&frames=900",
+    readings={
+        "seed": whole(0, 2**63),
+        "fps": number(0.01, 1000),
+        "size": _size,
+        "frames": whole(1, 1e12),
+        "day_s": number(1, 1e6),
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +62,10 @@ class SceneSpec:
 
         Raises UsageError for anything else.
         """
-        rest = uri.removeprefix(SCHEME)
-        if rest == uri or (rest and not rest.startswith("?")):
-            raise UsageError(f"{uri!r} is no built-in scene", f"write {SCHEME} and {ALLOWED}")
-        spec = cls()
-        for key, value in parse_qsl(rest[1:], keep_blank_values=True):
-            spec = replace(spec, **_setting(uri, key, value))
-        return spec
-
-
-def _setting(uri: str, key: str, value: str) -> dict[str, Any]:
-    """One key of the URI as fields of the spec."""
-    try:
-        match key:
-            case "seed":
-                return {"seed": _within(int(value), 0, 2**63)}
-            case "fps":
-                return {"fps": _within(float(value), 0.01, 1000)}
-            case "day_s":
-                return {"day_s": _within(float(value), 1, 1e6)}
-            case "frames":
-                return {"frames": _within(int(value), 1, 1e12)}
-            case "size":
-                width, height = (_within(int(side), 64, 4096) for side in value.split("x"))
-                return {"width": width, "height": height}
-    except ValueError:
-        raise UsageError(f"{uri}: {value!r} is no value for {key}", f"use {ALLOWED}") from None
-    raise UsageError(f"{uri}: the built-in scene has no setting {key!r}", f"use {ALLOWED}")
-
-
-def _within(number: Any, low: float, high: float) -> Any:
-    if not low <= number <= high:
-        raise ValueError
-    return number
+        stated = SETTINGS.of(uri)
+        if "size" in stated:
+            stated["width"], stated["height"] = stated.pop("size")
+        return cls(**stated)
 
 
 class Scene:
@@ -91,6 +76,8 @@ class Scene:
     def __init__(self, name: str, spec: SceneSpec) -> None:
         self.name = name
         self.spec = spec
+        from edge_agent.sources.scene_draw import Painter  # heavy: `check` reads the uri alone
+
         self._painter = Painter(spec.seed, spec.width, spec.height)
         self._next = 0
 

@@ -4,6 +4,7 @@ The kinds (`signal_csv.py`, `signal_wav.py`, ...) deliver samples through the po
 they are cut into windows (`windower.py`) and judged: the count of channels, the rate, what is
 missing. Rules: a window is a `Frame` whose data is (window, channels) float32 and whose time is
 that of its last sample; what cannot be read is one `Broken` item, and reading goes on behind it.
+Read `signal_csv.py` for a recording next, `signal_stream.py` for what is live.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from edge_agent.errors import UsageError
+from edge_agent.errors import SourceLost, UsageError
+from edge_agent.sources.patience import Patience
 from edge_agent.sources.windower import Spoilt, Windower, rate_of
 from edge_agent.types import Broken, Frame, SourceInfo
 
@@ -88,7 +91,8 @@ class Framing:
 
     `rate_hz` and `channels` None: as they come. `origin` is the time at which a recording begins,
     in seconds since the epoch; `loop` begins it again at its end. `assumed_hz` is the rate of a
-    recording of which nothing tells it; None: that is a mistake.
+    recording of which nothing tells it; None: that is a mistake. A live source without a sample for
+    `stall_s` is lost, whatever else it sends.
     """
 
     window: int
@@ -98,6 +102,7 @@ class Framing:
     loop: bool = False
     origin: float = 0.0
     assumed_hz: float | None = None
+    stall_s: float = 10.0
 
 
 class Signal:
@@ -117,6 +122,7 @@ class Signal:
         self._round = 0  # samples since the recording began, or began again
         self._telling: list[NDArray[np.float64]] = []  # times by which the rate will be judged
         self._told = False  # that something is wrong with this round
+        self._patience = Patience(framing.stall_s, 0.0, 0.0)  # with what a live source sends
         self._held: deque[Block | Damage] = deque()  # read, and not yet cut
         self._items: deque[Frame | Broken] = deque()
         self._counts: Counter[str] = Counter()  # of the times that it was open before
@@ -140,15 +146,20 @@ class Signal:
         self._rate = told or 1.0 if empty else self._judged_rate(told)
         self._counts.update(gaps=self._windower.gaps, missing_samples=self._windower.missing)
         self._windower = Windower(framing.window, framing.hop, 1 / self._rate)
+        span_s = framing.window / self._rate
+        self._patience = Patience(framing.stall_s, span_s, time.monotonic())
         windows = None
         if self._info.samples is not None and not framing.loop:
             windows = max(0, (self._info.samples - framing.window) // framing.hop + 1)
         return SourceInfo(None, None, self._rate / framing.hop, windows)
 
     def read(self) -> Frame | Broken | None:
-        """The next window; None at the end. Raises UsageError when the rate turns out wrong."""
+        """The next window; None at the end. Raises UsageError when the rate or the channels turn
+        out wrong, SourceLost when nothing comes, or nothing of use."""
         while not self._items:
             block = self._held.popleft() if self._held else self._samples.read()
+            if self.live:
+                self._bear(block)
             if block is None:
                 if not self._goes_on():
                     break
@@ -198,16 +209,25 @@ class Signal:
             )
         rate = found or stated or self._framing.assumed_hz
         if not rate:
-            raise UsageError(
-                f"nothing says how many samples a second source {self.name} has",
-                "write its rate_hz",
-            )
+            raise unknown_rate(self.name)
         return rate
 
     # --- what it delivers ------------------------------------------------------------------------
 
-    def _cut(self, block: Block) -> None:
+    def _bear(self, block: Block | Damage | None) -> None:
+        """Nonsense is borne for as long as silence is."""
         now = time.monotonic()
+        if isinstance(block, Block) and np.isfinite(block.values).any():
+            self._patience.sample(now)
+        why = self._patience.over(now)
+        if why:
+            said = f", only damage: {block.reason}" if isinstance(block, Damage) else ""
+            raise SourceLost(f"source {self.name} {why}{said}", "look at what it sends")
+
+    def _cut(self, block: Block) -> None:
+        now, gaps = time.monotonic(), self._windower.gaps
+        if self.live and not self._windower.samples:
+            self._judge_channels(block)  # nobody knew them before
         if self.live and block.times is not None:
             self._judge_live_rate(block.times)
         for found in self._windower.add(block.values, self._times(block)):
@@ -216,11 +236,14 @@ class Signal:
                 moment = now - (self._windower.samples - 1 - found.last) / self._rate
             if isinstance(found, Spoilt):
                 self._items.append(self._broken(found.reason, moment))
+                self._patience.harm(1)
             else:
                 self._items.append(
                     Frame(self.name, self._index, moment, found.values, self._info.file)
                 )
                 self._index += 1
+                self._patience.window(now)
+        self._patience.harm(self._windower.gaps - gaps)
 
     def _times(self, block: Block) -> NDArray[np.float64]:
         """When each sample was taken, on the source's own scale."""
@@ -269,3 +292,15 @@ class Signal:
             moment = time.monotonic() if self.live else self._latest or self._framing.origin
         self._index += 1
         return Broken(self.name, self._index - 1, moment, self._info.file, reason)
+
+
+def unknown_rate(name: str) -> UsageError:
+    return UsageError(
+        f"nothing says how many samples a second source {name} has", "write its rate_hz"
+    )
+
+
+def unreadable(name: str, path: Path, fault: OSError) -> UsageError:
+    """Of a recording."""
+    sentence = f"source {name}: {path} cannot be read: {fault.strerror}"
+    return UsageError(sentence, "check its `uri`")

@@ -1,6 +1,7 @@
 """A CSV file of samples, one a line, that is read to its end. Lines are `csv_lines.py`'s affair.
 
-A file that grows (`follow=1`), a pipe and the standard input are live: `signal_pipe.py`.
+A file that grows (`follow=1`), a pipe and the standard input are live: `signal_pipe.py`. Read
+`csv_lines.py` next.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from edge_agent.errors import UsageError
 from edge_agent.sources.csv_lines import LONGEST_LINE, Lines, Wanted
-from edge_agent.sources.signal import Block, Damage, SamplesInfo
+from edge_agent.sources.signal import Block, Damage, SamplesInfo, unreadable
 
 #: Lines that are read at a time.
 LINES = 1024
@@ -44,10 +44,7 @@ class CsvFile:
         try:
             self._file = self._path.open(encoding="utf-8-sig", errors="replace")
         except OSError as fault:
-            raise UsageError(
-                f"source {self._name}: {self._path} cannot be read: {fault.strerror}",
-                "check its `uri`",
-            ) from None
+            raise unreadable(self._name, self._path, fault) from None
         self._bad += self._lines.bad
         self._lines = Lines(self._wanted, self._path.name)
         self._some = False

@@ -147,9 +147,10 @@ class Iio:
         kind = re.match(r"[a-z]+", name)
         for whose in (name, kind[0] if kind else name):
             path = self._spec.folder / f"in_{whose}_{what}"
-            if path.exists():
-                try:
-                    return float(path.read_bytes())
-                except (OSError, ValueError):
-                    raise SourceLost(f"{self._subject}: {path.name} cannot be read") from None
+            try:
+                return float(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                raise SourceLost(f"{self._subject}: {path.name} cannot be read") from None
         return otherwise

@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_agent.config.signal_uri import SignalUri, address
 from edge_agent.errors import UsageError
 from edge_agent.sources.csv_lines import Wanted
-from edge_agent.sources.signal import Samples
+from edge_agent.sources.signal import Samples, unknown_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,5 @@ def _stream(name: str, uri: SignalUri, access: Access) -> Samples:
 
 def _rate(name: str, access: Access) -> float:
     if access.rate_hz is None:
-        raise UsageError(
-            f"nothing says how many samples a second source {name} has", "write its rate_hz"
-        )
+        raise unknown_rate(name)
     return access.rate_hz

@@ -16,11 +16,10 @@ from __future__ import annotations
 import json
 import math
 import select
-import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from time import monotonic
 from typing import Any
 
@@ -28,15 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import SourceLost
+from edge_agent.policy.documents import parse_rfc3339
 from edge_agent.sources.signal import Block, Damage, SamplesInfo
 from edge_agent.sources.signal_tcp import dial
-from edge_agent.sources.wake import Wake
+from edge_agent.sources.wake import Wake, Wakeable
 
 CONNECT_S = 10.0
 #: So often paho must see whether it has to send a sign of life.
 KEEP_ALIVE_S = 5.0
-#: So long a connection that is given back waits for the reader in its middle.
-GIVE_BACK_S = 1.0
+#: Bytes of a message at most: taken apart it is thirty times as large.
+LARGEST_MESSAGE = 1 << 22
 #: What float32 holds.
 _LARGEST = 3e38
 
@@ -53,16 +53,15 @@ class MqttSpec:
     stall_s: float = 10.0
 
 
-class MqttSamples:
+class MqttSamples(Wakeable):
     """One topic as samples."""
 
     live = True
 
     def __init__(self, name: str, spec: MqttSpec) -> None:
+        super().__init__()
         self._subject = f"source {name}: {spec.host}:{spec.port}"
         self._spec = spec
-        self._busy = threading.Lock()  # held while the connection is in use
-        self._wake: Wake | None = None
         self._client: Any = None
         self._refused = ""
         self._subscribed = False
@@ -98,15 +97,6 @@ class MqttSamples:
                     raise SourceLost(f"{self._subject}: {why if self._wake else 'it was closed'}")
                 self._turn(self._wake, deadline)
             return self._ready.popleft()
-
-    def close(self) -> None:
-        if self._wake is not None:
-            self._wake.end()
-        if self._busy.acquire(timeout=GIVE_BACK_S):
-            try:
-                self._give_back()
-            finally:
-                self._busy.release()
 
     # --- the connection --------------------------------------------------------------------------
 
@@ -154,9 +144,7 @@ class MqttSamples:
             self._client.disconnect()
             if self._client.socket() is not None:
                 self._client.socket().close()
-        if self._wake is not None:
-            self._wake.close()
-        self._client = self._wake = None
+        self._client = None
 
     # --- what paho calls -------------------------------------------------------------------------
 
@@ -167,8 +155,9 @@ class MqttSamples:
             client.subscribe(self._spec.topic, qos=1)
 
     def _on_subscribe(self, _client: Any, _data: Any, _id: int, reasons: Any, _more: Any) -> None:
-        if reasons[0].is_failure:
-            self._refused = f"refuses the topic {self._spec.topic}: {reasons[0].getName()}"
+        if not reasons or reasons[0].is_failure:
+            why = reasons[0].getName() if reasons else "without a reason"
+            self._refused = f"refuses the topic {self._spec.topic}: {why}"
         self._subscribed = True
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
@@ -188,6 +177,8 @@ class MqttSamples:
 
 def samples(payload: bytes, spec: MqttSpec) -> Block:
     """What a message says. Raises ValueError with what is wrong with it."""
+    if len(payload) > LARGEST_MESSAGE:
+        raise ValueError(f"it has {len(payload)} bytes, and {LARGEST_MESSAGE} are the most")
     try:
         said = json.loads(payload)
     except (ValueError, RecursionError):
@@ -229,7 +220,6 @@ def _moment(said: Any) -> float | None:
     if isinstance(said, int | float) and not isinstance(said, bool) and abs(said) < _LARGEST:
         return float(said)
     try:
-        moment = datetime.fromisoformat(said)
+        return parse_rfc3339(said, UTC)
     except (TypeError, ValueError):
         raise ValueError("its t is neither seconds nor RFC 3339") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

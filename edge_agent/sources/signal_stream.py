@@ -1,16 +1,15 @@
 """Samples that come as bytes on a descriptor: a TCP connection, a serial line, a pipe.
 
 Rules: every wait is bounded and can be ended from another thread; nothing waits here but the bytes
-that the kernel holds, so a sender that is too fast is slowed down or loses on its own side. The
-descriptor is closed by whoever is not in the middle of a read. Read `records.py` for the framing,
-then `signal_tcp.py`, `signal_serial.py`, `signal_pipe.py`: where the descriptors come from.
+that the kernel holds, so a sender that is too fast is slowed down or loses on its own side. Read
+`records.py` for the framing, then `signal_tcp.py`, `signal_serial.py`, `signal_pipe.py`: where the
+descriptors come from.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,14 +22,12 @@ from edge_agent.errors import SourceLost
 from edge_agent.sources.csv_lines import Lines, Wanted
 from edge_agent.sources.records import BinaryRecords, BinarySpec, LineRecords, Records
 from edge_agent.sources.signal import Block, Damage, SamplesInfo
-from edge_agent.sources.wake import Wake
+from edge_agent.sources.wake import Wake, Wakeable
 
 #: Bytes that are taken at a time.
 BYTES = 1 << 16
 #: How often a file that grows is looked at.
 LOOK_S = 0.1
-#: So long a descriptor that is given back waits for the reader in its middle.
-GIVE_BACK_S = 1.0
 
 
 class Tap(Protocol):
@@ -62,22 +59,21 @@ class Form:
     def records(self, tap: Tap) -> Records:
         if self.binary is not None:
             return BinaryRecords(self.binary)
-        lines = Lines(self.wanted, tap.subject)
+        lines = Lines(self.wanted, tap.subject, greeted=not tap.introduction)
         lines.learn(tap.introduction.decode("utf-8-sig", "replace"))
         return LineRecords(lines, entered=self.entered)
 
 
-class Stream:
+class Stream(Wakeable):
     """The samples of one tap."""
 
     live = True
 
     def __init__(self, tap: Tap, form: Form, stall_s: float) -> None:
+        super().__init__()
         self._tap = tap
         self._form = form
         self._stall_s = stall_s
-        self._busy = threading.Lock()  # held while the descriptor is in use
-        self._wake: Wake | None = None
         self._descriptor: int | None = None
         self._records = form.records(tap)
         self._ready: deque[Block | Damage] = deque()
@@ -105,17 +101,11 @@ class Stream:
                 if data is None:
                     return None
                 self._ready.extend(self._records.add(data))
+                if (
+                    not self._ready and monotonic() > deadline
+                ):  # bytes without end that mean nothing
+                    raise self._silence()
             return self._ready.popleft()
-
-    def close(self) -> None:
-        wake = self._wake
-        if wake is not None:
-            wake.end()
-        if self._busy.acquire(timeout=GIVE_BACK_S):
-            try:
-                self._give_back()
-            finally:
-                self._busy.release()
 
     def _bytes(self, deadline: float) -> bytes | None:
         """Some bytes; None at the end of a tap that has one."""
@@ -141,15 +131,16 @@ class Stream:
             wake.sleep(LOOK_S)
         if wake is None or wake.over:
             raise SourceLost(f"{tap.subject} was closed")
-        raise SourceLost(f"{tap.subject} gave no sample for {self._stall_s:g} s")
+        raise self._silence()
+
+    def _silence(self) -> SourceLost:
+        return SourceLost(f"{self._tap.subject} gave no sample for {self._stall_s:g} s")
 
     def _give_back(self) -> None:
         if self._descriptor is not None:
             with suppress(OSError):  # a device that was pulled out cannot even be closed
                 os.close(self._descriptor)
-        if self._wake is not None:
-            self._wake.close()
-        self._descriptor = self._wake = None
+        self._descriptor = None
 
 
 def form_of(uri: SignalUri, *, entered: bool = False) -> Form:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import UsageError
-from edge_agent.sources.signal import Block, Damage, SamplesInfo
+from edge_agent.sources.signal import Block, Damage, SamplesInfo, unreadable
 
 #: Samples that are read at a time.
 SAMPLES = 4096
@@ -70,10 +70,7 @@ class WavFile:
         try:
             self._file = self._path.open("rb")
         except OSError as fault:
-            raise UsageError(
-                f"source {self._name}: {self._path} cannot be read: {fault.strerror}",
-                "check its `uri`",
-            ) from None
+            raise unreadable(self._name, self._path, fault) from None
         self._read, self._fault = 0, ""
         try:
             self._format, length = _header(self._file)

@@ -193,10 +193,15 @@ def _configure(connection: sqlite3.Connection, path: Path, tuning: Tuning) -> No
 
 def _mint(connection: sqlite3.Connection) -> None:
     """A new store gets its name; an old one keeps it."""
-    if connection.execute("SELECT 1 FROM meta WHERE key = 'store'").fetchone() is None:
+    if not has_name(connection):
         connection.execute(
             "INSERT OR IGNORE INTO meta VALUES ('store', ?), ('boot', 0)", (str(uuid.uuid4()),)
         )
+
+
+def has_name(connection: sqlite3.Connection) -> bool:
+    """False while the store is just being made."""
+    return connection.execute("SELECT 1 FROM meta WHERE key = 'store'").fetchone() is not None
 
 
 def identity(connection: sqlite3.Connection) -> Identity:

@@ -16,7 +16,7 @@ from typing import Self
 
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.store import decisions, events, ledger, outbox
-from edge_agent.store.db import FILE, connect, identity, read_header, refuse_contents
+from edge_agent.store.db import FILE, connect, has_name, identity, read_header, refuse_contents
 from edge_agent.store.disk import disk_errors
 from edge_agent.store.migrate import LATEST, version
 from edge_agent.store.rows import EventFilter, FramesRow, Judged, LastStatus, StoredEvent
@@ -42,7 +42,7 @@ def open_reader(state: Path) -> Reader:
         connection = _connect(path)
         try:
             refuse_contents(path, connection)
-            if (found := version(connection)) == 0:
+            if (found := version(connection)) == 0 or not has_name(connection):
                 raise _absent(state)
             if found < LATEST:
                 raise EdgeError(

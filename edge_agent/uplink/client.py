@@ -23,8 +23,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.outbox import Pace
-from edge_agent.uplink.wake import Wake
 
 Protocol: TypeAlias = Literal["5", "3.1.1"]
 
@@ -104,13 +104,13 @@ class Disconnected(Exception):
 class Session:
     """One connection. `answered` once CONNACK came; `refusal` when it said no."""
 
-    def __init__(self, broker: Broker, protocol: Protocol, will: Packet, wake: Wake) -> None:
+    def __init__(self, broker: Broker, protocol: Protocol, will: Packet, bell: Bell) -> None:
         self.protocol = protocol
         self.answered = False
         self.refusal: Refusal | None = None
         self.window = WINDOW
         self._broker = broker
-        self._wake = wake
+        self._bell = bell
         self._max_packet: int | None = None
         self._answers: list[Answer] = []
         self._ended: str | None = None
@@ -200,9 +200,9 @@ class Session:
             return True  # TLS has deciphered more than was read; the socket itself stays silent
         poll = select.poll()
         poll.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
-        poll.register(self._wake, select.POLLIN)
+        poll.register(self._bell, select.POLLIN)
         ready = dict(poll.poll(math.ceil(timeout_s * 1000)))
-        self._wake.hush()
+        self._bell.hush()
         return bool(ready.get(sock.fileno(), 0) & ~select.POLLOUT)
 
     # --- what paho calls ---------------------------------------------------------------------

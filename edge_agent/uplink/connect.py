@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 
 from edge_agent.errors import EdgeError
+from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.client import Broker, Disconnected, Packet, Protocol, Refusal, Session
-from edge_agent.uplink.wake import Wake
 
 #: How often a wait looks whether it should end.
 _SLICE_S = 0.05
@@ -43,9 +43,9 @@ class _HungUp(ConnectFailed):
 class Connector:
     """Makes connections to one broker, one at a time."""
 
-    def __init__(self, broker: Broker, wake: Wake) -> None:
+    def __init__(self, broker: Broker, bell: Bell) -> None:
         self._broker = broker
-        self._wake = wake
+        self._bell = bell
         self._dial: _Dial | None = None
         self._hang_ups = 0
 
@@ -80,7 +80,7 @@ class Connector:
 
     def _new_session(self, protocol: Protocol, will: Packet) -> Session:
         try:
-            return Session(self._broker, protocol, will, self._wake)
+            return Session(self._broker, protocol, will, self._bell)
         except OSError as error:
             raise ConnectFailed(
                 f"the TLS files cannot be used: {error}", "check mqtt.tls: ca, cert and key"

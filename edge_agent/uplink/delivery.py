@@ -18,11 +18,11 @@ from typing import Any
 
 from edge_agent.policy.envelope import Sender, encode
 from edge_agent.types import Message
+from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
 from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
 from edge_agent.uplink.refusals import Refusals
 from edge_agent.uplink.retained import Retained
-from edge_agent.uplink.wake import Wake
 
 log = logging.getLogger("edge_agent.uplink")
 
@@ -37,7 +37,7 @@ class Outgoing:
         self.pace = pace
         self.retained = Retained(pace.retained_every_s)
         self.refusals = Refusals(pace.refused, pace.tries)
-        self.wake = Wake()
+        self.bell = Bell()
         self.sent = 0  # sequenced messages that a broker took
         self.last_refusal: tuple[str, str] | None = None  # topic and reason
         self._unsequenced = 0
@@ -163,7 +163,7 @@ class Delivery:
 
     def _read_more(self, now: float, ask: bool = False) -> bool:
         """Fill the queue from the outbox where it may have grown; whether there is anything."""
-        rung = self._out.wake.heard()
+        rung = self._out.bell.heard()
         if self._queue:
             self._more = self._more or rung
             return True

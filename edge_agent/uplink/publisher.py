@@ -47,7 +47,7 @@ class Publisher:
 
     def __init__(self, broker: Broker, identity: Identity, outbox: Outbox, clock: Clock) -> None:
         self._outgoing = Outgoing(identity, outbox, clock, broker.pace)
-        self._connector = Connector(broker, self._outgoing.wake)
+        self._connector = Connector(broker, self._outgoing.bell)
         self._backoff = broker.pace.reconnect
         self._facts = UplinkFacts(broker.address)
         self._leave_by: float | None = None
@@ -66,7 +66,7 @@ class Publisher:
 
     def notify(self) -> None:
         """The outbox grew: send now. Cheap."""
-        self._outgoing.wake.ring()
+        self._outgoing.bell.ring()
 
     def retained(self, topic: str, body: Mapping[str, Any]) -> None:
         """The latest `state` or `health`: kept, sent when it changed and at every connect.
@@ -74,7 +74,7 @@ class Publisher:
         `health` gets `pending`, `set_aside` and `protocol` added when it is sent.
         """
         if self._outgoing.retained.put(topic, body):
-            self._outgoing.wake.ring()
+            self._outgoing.bell.ring()
 
     def hand_over(self, timeout_s: float) -> bool:
         """Before the end: send the rest for at most `timeout_s`, say `offline`, end `run`.
@@ -82,7 +82,7 @@ class Publisher:
         Returns at once when there is no connection. True when nothing is left in the outbox.
         """
         self._leave_by = time.monotonic() + timeout_s
-        self._outgoing.wake.ring()
+        self._outgoing.bell.ring()
         self._is_over.wait(timeout_s + 2 * GOODBYE_S)
         return self._outgoing.outbox.depth().depth == 0
 

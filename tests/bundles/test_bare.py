@@ -61,6 +61,14 @@ def test_normalization_and_labels_stand_in_the_metadata(realdata: Find) -> None:
     assert "labels" not in bundle.guessed
 
 
+def test_class_names_inside_a_model_name_no_outputs_of_a_generic_one(realdata: Find) -> None:
+    path = realdata("models/mobilenet_v1_0.25_128_quant.tflite")
+    bundle = open_bare(path, Wish(family="generic"))
+    assert len(bundle.labels) == 1
+    assert "background" not in bundle.labels
+    assert bundle.guessed["labels"] == "the outputs' names"
+
+
 def test_only_operators_that_are_used_are_listed(realdata: Find) -> None:
     """vww's table of operators also names QUANTIZE and DEQUANTIZE, which no node has."""
     path = realdata("models/vww_96_int8.tflite")

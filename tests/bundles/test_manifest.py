@@ -12,8 +12,10 @@ import yaml
 
 from edge_agent.bundles import manifest as manifests
 from edge_agent.bundles.bundle import open_bundle
-from edge_agent.bundles.manifest import FAMILIES, Manifest, as_manifest, read_manifest
+from edge_agent.bundles.manifest import Manifest, as_manifest
+from edge_agent.bundles.manifest_file import read_manifest
 from edge_agent.errors import Refused
+from edge_agent.pipeline.decode import FAMILIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
 REFERENCE = PAGE.partition("An unknown key is a mistake.")[2]

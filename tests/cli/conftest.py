@@ -34,12 +34,22 @@ pipelines:
 
 
 @pytest.fixture
-def edge(tmp_path: Path) -> Run:
+def edge(edge_in: Callable[[Path], Run], tmp_path: Path) -> Run:
     """`edge("status", "--json")`: the finished process. Its state is under tmp_path."""
+    return edge_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def edge_in() -> Callable[[Path], Run]:
+    """`edge_in(folder)`: the same for a folder that several tests share."""
+    return _edge
+
+
+def _edge(folder: Path) -> Run:
     environment = {
         **os.environ,
-        "EDGE_AGENT_STATE": str(tmp_path / "state"),
-        "HOME": str(tmp_path),
+        "EDGE_AGENT_STATE": str(folder / "state"),
+        "HOME": str(folder),
         "NO_COLOR": "1",
     }
     environment.pop("EDGE_AGENT_CONFIG", None)
@@ -51,7 +61,7 @@ def edge(tmp_path: Path) -> Run:
             text=True,
             timeout=timeout,
             env=environment,
-            cwd=tmp_path,
+            cwd=folder,
         )
 
     return run

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from running import Service
 
 Ask = Callable[..., Any]
 
@@ -120,47 +116,17 @@ def test_a_rule_whose_output_is_not_there_is_a_mistake(ask: Ask, config: Path) -
 # --- the service ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def service(config: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        state = config.with_name("state")
-        with config.with_name("log").open("ab") as log:
-            running.append(
-                subprocess.Popen(
-                    [
-                        sys.executable, "-m", "edge_agent", "run", "-c", str(config),
-                        "--state", str(state),
-                    ],
-                    stdout=log,
-                    stderr=log,
-                )
-            )  # fmt: skip
-        return running[-1]
-
-    yield start
-    for each in running:
-        if each.poll() is None:
-            each.kill()
-            each.wait()
-
-
-def until(found: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 90
-    while not found():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 def test_an_alert_lights_the_lamp_while_the_broker_cannot_be_reached(
-    service: Callable[[], subprocess.Popen[bytes]], config: Path, ask: Ask, tmp_path: Path
+    service: Callable[..., Service],
+    config: Path,
+    ask: Ask,
+    eventually: Callable[..., Any],
 ) -> None:
-    first = service()
-    until(lambda: "on seen" in said(config), "the lamp")
+    first = service(config)
+    eventually(lambda: "on seen" in said(config), "the lamp")
     assert said(config)[0] == "off "  # whoever left it on before
-    status = json.loads(ask("status", "--json", "--state", tmp_path / "state").out)
+    status = json.loads(ask("status", "--json").out)
     jsonschema.validate(status, json.loads(ask("schema", "status").out))
     assert status["verdict"] == "degraded"
     reasons = {reason["code"]: reason["message"] for reason in status["reasons"]}
@@ -168,20 +134,17 @@ def test_an_alert_lights_the_lamp_while_the_broker_cannot_be_reached(
     assert "broker_away" in reasons
     assert status["outputs"]["lamp"]["failures"] == 0
     assert status["outputs"]["horn"]["on"] is None
-    words = ask("status", "--state", tmp_path / "state").out
+    words = ask("status").out
     assert "output    horn (gpio): unknown, the last change failed" in words
 
     first.kill()  # it crashes while it is on, or not: the next start does not care
-    first.wait()
     before = len(said(config))
-    second = service()
-    until(lambda: len(said(config)) > before, "a word at the next start")
+    second = service(config)
+    eventually(lambda: len(said(config)) > before, "a word at the next start")
     assert said(config)[before] == "off "
-    until(lambda: "on seen" in said(config)[before:], "the lamp again")
-    second.send_signal(signal.SIGTERM)
-    assert second.wait(60) == 0
+    eventually(lambda: "on seen" in said(config)[before:], "the lamp again")
+    assert second.stop()[0] == 0
     assert said(config)[-1].startswith("off")
-    log = (tmp_path / "log").read_text("utf-8")
+    log = second.log.read_text("utf-8")
     assert "Traceback" not in log
     assert log.count("output fails name=horn") == 2  # once a start
-    assert os.path.exists(tmp_path / "state" / "edge.db")

@@ -8,12 +8,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from running import Service
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 pytestmark = pytest.mark.slow
@@ -35,47 +35,17 @@ mqtt: {{host: 127.0.0.1, port: {port}}}
 """
 
 
-class Service:
-    """A running `edge-agent run` and its state directory."""
-
-    def __init__(self, config: Path, state: Path) -> None:
-        self.state = state
-        self.log = state.with_suffix(".log")
-        self._output = self.log.open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_agent", "run", "-c", str(config), "--state", str(state)],
-            stdout=self._output,
-            stderr=self._output,
-        )
-
-    def said(self, words: str) -> bool:
-        return words in self.log.read_text("utf-8")
-
-    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Exit code, and how long it took."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        code = self.process.wait(30)
-        self._output.close()
-        return code, time.monotonic() - began
-
-
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    running: list[Service] = []
+def service(service: Callable[..., Service], tmp_path: Path) -> Callable[..., Service]:
+    """`service(port, device)`: one of this file's configuration."""
 
     def start(port: int, device: str) -> Service:
         config = tmp_path / "config.yaml"
         if not config.exists():
             config.write_text(CONFIG.format(device=device, port=port))
-        running.append(Service(config, tmp_path / "state"))
-        return running[-1]
+        return service(config)
 
-    yield start
-    for each in running:
-        if each.process.poll() is None:
-            each.process.kill()
-            each.process.wait()
+    return start
 
 
 def alerts(receiver: Any) -> list[dict[str, Any]]:
@@ -206,8 +176,7 @@ def test_what_a_kill_took_of_the_ledger_is_declared_and_a_stop_takes_nothing(
     assert run_once(1).stop()[0] == 0
     killed = run_once(len(receiver.on("summary")) + 1)
     assert declared() == []
-    killed.process.kill()
-    killed.process.wait()
+    killed.kill()
     third = run_once(len(receiver.on("summary")) + 1)
     third.stop()
     with sqlite3.connect(third.state / "edge.db") as database:

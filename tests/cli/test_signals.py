@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paho.mqtt.publish
 import pytest
-from signal_models import loudness
+import signal_models
+from running import Service
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-SITE = """\
-sources:
-  motor: {{kind: signal, uri: "{uri}"{source}}}
-pipelines:
-  hum:
-    source: motor
-    model: loud
-    rules:
-      - {{name: loud, score_above: 2, for_s: 0.1, clear_below: 1, priority: alert,
-         evidence: [window]}}
-store: {{flush_s: 1}}
-"""
+Ask = Callable[..., Any]
+RULE = """rules:
+      - {name: loud, score_above: 2, for_s: 0.1, clear_below: 1, priority: alert,
+         evidence: [window]}
+store: {flush_s: 1}"""
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Callable[..., Path]:
-    def write(uri: str = "csv:motor.csv", source: str = "") -> Path:
-        loudness(tmp_path / "loud", window=64, hop=32, rate_hz=1000)
-        path = tmp_path / "site.yaml"
-        path.write_text(SITE.format(uri=uri, source=source), "utf-8")
-        return path
-
-    return write
+    """`site("tcp:127.0.0.1:5000", ", stall_s: 1")`: a configuration beside its model."""
+    return lambda *source: signal_models.site(tmp_path, RULE, *source)
 
 
 def hum(seconds: float = 5.0, loud: tuple[float, float] = (3.0, 4.0)) -> np.ndarray[Any, Any]:
@@ -62,7 +47,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_infer_scores_every_window_and_names_what_it_could_not_read(
-    edge: Run, site: Callable[..., Path], tmp_path: Path
+    ask: Ask, site: Callable[..., Path], tmp_path: Path
 ) -> None:
     site()
     np.save(tmp_path / "two.npy", np.stack([np.zeros(64), np.full(64, 2.0)]))
@@ -72,16 +57,16 @@ def test_infer_scores_every_window_and_names_what_it_could_not_read(
     (tmp_path / "short.csv").write_text("1\n2\n")
     (tmp_path / "three.csv").write_text("\n".join(["3"] * 96))
     names = ["two.npy", "nan.npy", "object.npy", "empty.npy", "short.csv", "three.csv", "none.csv"]
-    done = edge("infer", "loud", *names, "--json")
-    assert done.returncode == 1
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    done = ask("infer", "loud", *names, "--json")
+    assert done.code == 1
+    lines = [json.loads(line) for line in done.out.splitlines()]
     assert [(each["input"], each["window"], each["score"]) for each in lines] == [
         ("two.npy", 0, 0.0),
         ("two.npy", 1, 4.0),
         ("three.csv", 0, 9.0),
         ("three.csv", 1, 9.0),
     ]
-    said = [json.loads(line)["error"]["message"] for line in done.stderr.splitlines()]
+    said = [json.loads(line)["error"]["message"] for line in done.err.splitlines()]
     assert said == [
         "there is no signal at none.csv",
         "nan.npy: window 0 has 64 values that are no numbers",
@@ -92,32 +77,32 @@ def test_infer_scores_every_window_and_names_what_it_could_not_read(
 
 
 def test_infer_on_a_folder_takes_its_signals(
-    edge: Run, site: Callable[..., Path], tmp_path: Path
+    ask: Ask, site: Callable[..., Path], tmp_path: Path
 ) -> None:
     site()
     (tmp_path / "shots").mkdir()
     np.save(tmp_path / "shots/a.npy", np.ones(64))
     (tmp_path / "shots/notes.txt").write_text("no signal")
-    done = edge("infer", "loud", "shots")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == ["shots/a.npy window 0", "  1  loud"]
+    done = ask("infer", "loud", "shots")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[:2] == ["shots/a.npy window 0", "  1  loud"]
 
 
-def test_a_signal_cannot_be_drawn(edge: Run, site: Callable[..., Path], recording: Path) -> None:
+def test_a_signal_cannot_be_drawn(ask: Ask, site: Callable[..., Path], recording: Path) -> None:
     site()
-    done = edge("infer", "loud", recording, "--out", "drawings")
-    assert done.returncode == 0
-    assert "nothing is drawn of a signal" in done.stdout
+    done = ask("infer", "loud", recording, "--out", "drawings")
+    assert done.code == 0
+    assert "nothing is drawn of a signal" in done.out
     assert not (recording.parent / "drawings").exists()
 
 
 def test_an_imported_model_of_signals_is_held_against_its_golden_windows(
-    edge: Run, site: Callable[..., Path], tmp_path: Path
+    ask: Ask, site: Callable[..., Path], tmp_path: Path
 ) -> None:
     site()
-    done = edge("models", "import", "loud")
-    assert done.returncode == 0, done.stderr
-    assert edge("models", "test", "loudness").returncode == 0
+    done = ask("models", "import", "loud")
+    assert done.code == 0, done.err
+    assert ask("models", "test", "loudness").code == 0
     (golden,) = (tmp_path / "state").glob("models/loudness/*/golden.npz")
     frames = np.load(golden)["frames"]
     assert (frames.shape, frames.dtype.name) == ((3, 64, 1), "float32")
@@ -127,13 +112,13 @@ def test_an_imported_model_of_signals_is_held_against_its_golden_windows(
 
 
 def test_a_replayed_recording_gives_the_same_bytes_twice(
-    edge: Run, site: Callable[..., Path], recording: Path
+    ask: Ask, site: Callable[..., Path], recording: Path
 ) -> None:
     config = site()
-    first, second = (edge("replay", recording, "-c", config) for _ in range(2))
-    assert first.returncode == 0, first.stderr
-    assert first.stdout == second.stdout
-    (event,) = map(json.loads, first.stdout.splitlines())
+    first, second = (ask("replay", recording, "-c", config) for _ in range(2))
+    assert first.code == 0, first.err
+    assert first.out == second.out
+    (event,) = map(json.loads, first.out.splitlines())
     assert (event["rule"], event["close_reason"], event["input"]) == (
         "loud",
         "cleared",
@@ -142,81 +127,39 @@ def test_a_replayed_recording_gives_the_same_bytes_twice(
 
 
 def test_the_window_that_is_kept_gives_its_score_again(
-    edge: Run, site: Callable[..., Path], recording: Path, tmp_path: Path
+    ask: Ask, site: Callable[..., Path], recording: Path, tmp_path: Path
 ) -> None:
-    done = edge("replay", recording, "-c", site(), "--store", "kept")
-    (event,) = map(json.loads, done.stdout.splitlines())
+    done = ask("replay", recording, "-c", site(), "--store", "kept")
+    (event,) = map(json.loads, done.out.splitlines())
     (kept,) = event["evidence"]
     assert (kept["kind"], kept["samples"], kept["channels"]) == ("window", 64, 1)
     notes = json.loads((tmp_path / "kept" / kept["path"]).with_suffix(".json").read_text())
-    again = edge("infer", "loud", f"kept/{kept['path']}", "--json")
+    again = ask("infer", "loud", f"kept/{kept['path']}", "--json")
     score = notes["detections"][0]["score"]
-    assert json.loads(again.stdout)["score"] == pytest.approx(score, abs=1e-4)
-    shown = edge("events", "show", event["id"][:8], "--state", "kept")
-    assert f"  window  kept/{kept['path']}" in shown.stdout
+    assert json.loads(again.out)["score"] == pytest.approx(score, abs=1e-4)
+    shown = ask("events", "show", event["id"][:8], "--state", "kept")
+    assert f"  window  kept/{kept['path']}" in shown.out
 
 
-def test_a_video_is_no_signal(edge: Run, site: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_video_is_no_signal(ask: Ask, site: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "yard.avi").write_bytes(b"RIFF")
-    done = edge("replay", "yard.avi", "-c", site())
-    assert done.returncode == 2
-    assert "yard.avi is no signal, and the model reads signals" in done.stderr
+    done = ask("replay", "yard.avi", "-c", site())
+    assert done.code == 2
+    assert "yard.avi is no signal, and the model reads signals" in done.err
 
 
 # --- run -----------------------------------------------------------------------------------------
 
 
-class Service:
-    """A running `edge-agent run`."""
-
-    def __init__(self, config: Path, state: Path) -> None:
-        self.state = state
-        self._log = state.with_suffix(".log").open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_agent", "run", "-c", str(config), "--state", str(state)],
-            stdout=self._log,
-            stderr=self._log,
-        )
-
-    def said(self, words: str) -> bool:
-        return words in self.state.with_suffix(".log").read_text("utf-8")
-
-    def stop(self) -> tuple[int, float]:
-        """Exit code, and the seconds that it took."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        self._log.close()
-        return code, time.monotonic() - began
-
-
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Callable[[Path], Service]]:
-    started: list[Service] = []
-
-    def start(config: Path) -> Service:
-        started.append(Service(config, tmp_path / "state"))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.process.kill()
-        each.process.wait()
-
-
-@pytest.fixture
-def status(edge: Run) -> Callable[[], dict[str, Any]]:
-    def ask() -> dict[str, Any]:
-        done = edge("status", "--json")
-        return json.loads(done.stdout) if done.stdout else {}
-
-    return ask
+def status(ask: Ask) -> Callable[[], dict[str, Any]]:
+    return lambda: json.loads(ask("status", "--json").out or "{}")
 
 
 @pytest.mark.slow
 def test_a_live_sensor_alerts_is_lost_and_comes_back(
     site: Callable[..., Path],
-    service: Callable[[Path], Service],
+    service: Callable[..., Service],
     status: Callable[[], dict[str, Any]],
     eventually: Callable[..., Any],
 ) -> None:
@@ -247,7 +190,7 @@ def test_a_live_sensor_alerts_is_lost_and_comes_back(
 @pytest.mark.slow
 def test_a_sensor_that_publishes_alerts_over_the_death_of_its_broker(
     site: Callable[..., Path],
-    service: Callable[[Path], Service],
+    service: Callable[..., Service],
     new_mosquitto: Callable[..., Any],
     eventually: Callable[..., Any],
 ) -> None:
@@ -272,7 +215,7 @@ def test_a_sensor_that_publishes_alerts_over_the_death_of_its_broker(
 @pytest.mark.slow
 def test_a_recording_is_played_at_its_own_pace_and_ends(
     site: Callable[..., Path],
-    service: Callable[[Path], Service],
+    service: Callable[..., Service],
     recording: Path,
     status: Callable[[], dict[str, Any]],
     eventually: Callable[..., Any],
@@ -289,22 +232,14 @@ def test_a_recording_is_played_at_its_own_pace_and_ends(
     assert running.stop()[0] == 0
 
 
-def test_standard_input_is_a_source_that_ends(site: Callable[..., Path], tmp_path: Path) -> None:
+def test_standard_input_is_a_source_that_ends(
+    site: Callable[..., Path],
+    service: Callable[..., Service],
+    eventually: Callable[..., Any],
+) -> None:
     """A pipe from any program: `sensor | edge-agent run`."""
-    config = site("csv:-")
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edge_agent", "run", "-c", str(config),
-             "--state", str(tmp_path / "state")],
-            stdin=subprocess.PIPE, stdout=output, stderr=output, env=dict(os.environ),
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(b"0\n" * 200)
-        process.stdin.close()
-        deadline = time.monotonic() + 30
-        while "source ended" not in log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.terminate()
-        assert process.wait(30) == 0
-    assert "source ended source=motor" in log.read_text()
+    running = service(site("csv:-"), stdin=subprocess.PIPE)
+    running.process.stdin.write(b"0\n" * 200)
+    running.process.stdin.close()
+    eventually(lambda: running.said("source ended source=motor"), "the end")
+    assert running.stop()[0] == 0

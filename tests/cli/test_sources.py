@@ -119,6 +119,14 @@ def test_a_signal_is_measured_in_its_own_units(ask: Ask, tmp_path: Path) -> None
     assert "is a signal and has no picture" in refused.err
 
 
+def test_a_recording_that_cannot_be_read_is_told_with_its_damage(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "s.wav").write_text("no sound")
+    said = ask("sources", "test", f"wav:{tmp_path / 's.wav'}", "--json")
+    assert said.code == 1
+    assert "not a WAV file" in follows(said.out, "source-test")["reason"]
+    assert "does not deliver: not a WAV file" in said.err
+
+
 def test_a_name_that_is_none_is_told_what_is_there(ask: Ask, cameras: Path) -> None:
     said = ask("sources", "test", "dok", "-c", cameras)
     assert said.code == 2

@@ -34,7 +34,6 @@ from edge_agent.pipeline.zones import Line, Zone
 from edge_agent.types import Box, Detection, Priority, Track
 
 HASH = "0" * 64
-PINNED = "ba25c692588989d92cf6b958a726950eb099f94c228791e8206e63b0ebcca586"
 GATE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
 
 
@@ -239,6 +238,35 @@ def test_a_camera_is_hashed_without_its_place_and_its_credentials(tmp_path: Path
     }  # fmt: skip
     path.write_text(camera.replace("place", "elsewhere").replace("joe", "ann"))
     assert canonical(load(path), "people", HASH) == text
+
+
+def test_a_signal_is_hashed_with_the_options_of_its_uri_and_without_its_place(
+    tmp_path: Path,
+) -> None:
+    def hashed(uri: str) -> str:
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f'sources: {{motor: {{kind: signal, uri: "{uri}"}}}}\n'
+            "pipelines: {people: {source: motor, model: m}}\n"
+        )
+        return config_sha256(load(path), "people", HASH)
+
+    assert hashed("csv:a.csv") == hashed("csv:/elsewhere/b.csv")
+    assert hashed("csv:a.csv?columns=x,y") == hashed("csv:/elsewhere/b.csv?columns=x,y")
+    assert hashed("csv:a.csv?columns=x&time=t") == hashed("csv:a.csv?time=t&columns=x")
+    seen = ["", "?columns=x,y", "?columns=y,x", "?columns=x,y&time=t"]
+    assert len({hashed(f"csv:a.csv{options}") for options in seen}) == len(seen)
+
+
+def test_the_hash_of_a_signal_without_options_is_what_it_always_was(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        'sources: {motor: {kind: signal, uri: "csv:a.csv"}}\n'
+        "pipelines: {people: {source: motor, model: m}}\n"
+    )
+    assert config_sha256(load(path), "people", HASH) == (
+        "18a33092605ee67d66cfb9038b1f4a7ff6625a7863a318fb8868683e0a5215b6"
+    )
 
 
 def test_the_hash_of_the_shortest_pipeline_is_what_it_always_was(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.engines.recurrent import carried, main_input
+from edge_agent.engines.recurrent import carried, frames_input
 from edge_agent.errors import Refused
 from edge_agent.types import TensorSpec
 
@@ -20,19 +20,19 @@ PICTURE = tensor("picture", (1, 96, 96, 3))
 
 def test_an_only_input_is_the_main_one_whatever_its_shape() -> None:
     signal = tensor("signal", (1, 640))
-    assert main_input([signal], [], "m") is signal
+    assert frames_input([signal], [], "m") is signal
 
 
 @pytest.mark.parametrize("shape", [(1, 96, 96, 3), (1, 96, 96, 1), (1, 3, 96, 96)])
 def test_the_input_shaped_like_a_picture_is_the_main_one(shape: tuple[int, ...]) -> None:
     picture = tensor("p", shape)
-    assert main_input([tensor("state"), picture, tensor("other")], [], "m") is picture
+    assert frames_input([tensor("state"), picture, tensor("other")], [], "m") is picture
 
 
 def test_among_signals_the_one_that_no_output_gives_back_is_the_main_one() -> None:
     state, signal = tensor("state", (1, 128)), tensor("signal", (1, 640))
     outputs = [tensor("scores", (1, 4)), tensor("new_state", (1, 128))]
-    assert main_input([state, signal], outputs, "m") is signal
+    assert frames_input([state, signal], outputs, "m") is signal
     assert carried([state], outputs, "m") == {state: 1}
 
 
@@ -41,7 +41,7 @@ def test_among_signals_the_one_that_no_output_gives_back_is_the_main_one() -> No
 )
 def test_no_or_several_pictures_are_refused_with_every_name(inputs: list[TensorSpec]) -> None:
     with pytest.raises(Refused) as refused:
-        main_input(inputs, [], "m")
+        frames_input(inputs, [], "m")
     assert all(repr(spec.name) in refused.value.message for spec in inputs)
 
 

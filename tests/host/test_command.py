@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -58,6 +59,44 @@ def test_a_failure_is_told_with_the_end_of_what_the_program_said(script: Script)
     fault = refusal(Command([script("echo first >&2; echo no relay on port 3 >&2; exit 7")], 5))
     assert fault.message.endswith("lamp on ended with exit code 7: no relay on port 3")
     assert "ended by signal 15" in refusal(Command([script("kill -TERM $$")], 5)).message
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("no relay\\n\\n", ": no relay"),
+        ("\\033[2Jno\\033[0m\\000relay", ": [2Jno [0m relay"),
+        ("\\000", ""),
+    ],
+)
+def test_what_it_said_moves_no_cursor(script: Script, said: str, told: str) -> None:
+    fault = refusal(Command([script(f"printf '{said}' >&2; exit 7")], 5))
+    assert fault.message.endswith(f"ended with exit code 7{told}")
+
+
+def test_who_was_killed_by_another_was_not_late(script: Script) -> None:
+    assert "on was ended by signal 9" in refusal(Command([script("kill -9 $$")], 5)).message
+
+
+def test_one_that_cannot_be_killed_is_left_alone_and_none_started_beside_it(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with sudo in argv: only another user's processes refuse to be killed, so it is told."""
+
+    def refuse(group: int, number: int) -> None:
+        raise PermissionError
+
+    hangs = f"[ $1 = on ] || exit 0; echo $$ >> {tmp_path}/pid; exec sleep 300"
+    lamp = Command([script(hangs)], 0.5)
+    monkeypatch.setattr(os, "killpg", refuse)
+    assert "cannot be killed" in refusal(lamp).message
+    assert "cannot be killed" in refusal(lamp).message
+    (process,) = map(int, (tmp_path / "pid").read_text().split())
+    os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while _runs(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    lamp.turn(False, {})
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:

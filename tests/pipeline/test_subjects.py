@@ -185,7 +185,7 @@ def play(history):
         time += passed
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(histories)
 def test_law_a_label_has_one_id_for_ever_and_one_track_at_most(history):
     known = {}
@@ -198,7 +198,7 @@ def test_law_a_label_has_one_id_for_ever_and_one_track_at_most(history):
             assert id_ is None or known[one.label] == id_
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(histories)
 def test_law_who_is_seen_is_where_its_best_finding_is(history):
     for found, seen in play(history):
@@ -210,7 +210,7 @@ def test_law_who_is_seen_is_where_its_best_finding_is(history):
         assert best == {track.label: (track.box, track.score) for track in visible}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(findings, max_size=40))
 def test_law_a_subject_has_one_event_at_a_time_and_every_one_closes(history):
     rules = RuleSpec("in", zone="press"), RuleSpec("dwell", dwell_s=0.3, confirm=(2, 3))

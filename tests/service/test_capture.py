@@ -125,7 +125,7 @@ class Damaged:
         self.reads += 1
         if self.reads > 500:
             raise SourceLost("only damaged pictures", "clean it")
-        return Broken("cam", self.reads, monotonic(), "cam", "no picture")
+        return Broken("cam", self.reads, monotonic(), "cam", f"line {self.reads} is no sample")
 
     def close(self) -> None:
         pass
@@ -145,6 +145,46 @@ def test_a_source_of_broken_items_does_not_deliver_and_does_not_flood_the_log(
     assert capture.facts.reason == "only damaged pictures"
     assert capture.facts.next == "clean it"
     assert sum("broken item" in record.message for record in caplog.records) == 1
+
+
+class Bursts:
+    """A live source of two bursts; the items of each are dated back from its end, 10 ms apart."""
+
+    name = "motor"
+    live = True
+
+    def __init__(self) -> None:
+        self.items = [back for _ in range(2) for back in range(50, -1, -1)]
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(None, None, None, None)
+
+    def read(self) -> Frame | Broken | None:
+        if not self.items:
+            return None
+        return Frame("motor", 0, monotonic() - 0.01 * self.items.pop(0), np.zeros((4, 1)))
+
+    def close(self) -> None:
+        pass
+
+
+class Kept(NewestFrame):
+    """A slot that remembers what it was offered."""
+
+    def __init__(self) -> None:
+        super().__init__(Account())
+        self.times: list[float] = []
+
+    def offer(self, item: Frame | Broken) -> None:
+        self.times.append(item.time)
+        super().offer(item)
+
+
+def test_time_never_steps_back_however_samples_come() -> None:
+    slot = Kept()
+    Capture(Bursts(), (slot,), monotonic, count()).run(threading.Event())
+    assert len(slot.times) == 102
+    assert slot.times == sorted(slot.times)
 
 
 class Recorded:

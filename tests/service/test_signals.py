@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from signal_models import loudness
+import signal_models
 
 from edge_agent.bundles.bundle import open_bundle
 from edge_agent.bundles.guess import NO_WISH
@@ -23,31 +23,12 @@ from edge_agent.service.replay import Replayed, Wishes, replay
 from edge_agent.types import SignalSpec
 
 RULE = "rules: [{name: loud, score_above: 2, for_s: 0.2, clear_below: 1}]"
-SITE = """
-sources:
-  motor: {{kind: signal, uri: "{uri}"{source}}}
-pipelines:
-  hum:
-    source: motor
-    model: loud
-    {keys}
-"""
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Callable[..., Path]:
     """`site(uri=..., source=", hop: 3", keys=..., window=64)`: a configuration beside its model."""
-
-    def write(
-        uri: str = "csv:motor.csv", source: str = "", keys: str = RULE, **signal: Any
-    ) -> Path:
-        if not (tmp_path / "loud").exists():
-            loudness(tmp_path / "loud", **({"window": 64, "hop": 32, "rate_hz": 1000} | signal))
-        path = tmp_path / "site.yaml"
-        path.write_text(SITE.format(uri=uri, source=source, keys=keys), "utf-8")
-        return path
-
-    return write
+    return lambda keys=RULE, **more: signal_models.site(tmp_path, keys, **more)
 
 
 @pytest.fixture
@@ -152,7 +133,7 @@ def test_a_signal_for_a_model_of_pictures_is_refused(
 def test_two_models_of_other_windows_need_a_source_each(
     site: Callable[..., Path], tmp_path: Path
 ) -> None:
-    loudness(tmp_path / "other", window=128, hop=32, rate_hz=1000)
+    signal_models.loudness(tmp_path / "other", window=128, hop=32, rate_hz=1000)
     path = site()
     path.write_text(f"{path.read_text('utf-8')}  two: {{source: motor, model: other}}\n", "utf-8")
     (only,) = said(check(path, None))
@@ -238,7 +219,7 @@ def test_a_recording_of_another_rate_is_refused(site: Callable[..., Path], tmp_p
 
 
 def test_a_manifest_says_how_a_window_becomes_the_input(tmp_path: Path) -> None:
-    folder = loudness(
+    folder = signal_models.loudness(
         tmp_path / "loud",
         numbers=60,
         window=128,
@@ -268,10 +249,10 @@ def test_a_mistake_in_the_manifest_is_refused_with_its_place(
     tmp_path: Path, signal: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(Refused, match=sentence):
-        open_bundle(loudness(tmp_path / "loud", numbers=64, **signal))
+        open_bundle(signal_models.loudness(tmp_path / "loud", numbers=64, **signal))
 
 
 def test_another_count_of_features_is_refused_with_the_tensor(tmp_path: Path) -> None:
-    folder = loudness(tmp_path / "loud", numbers=10, window=64)
+    folder = signal_models.loudness(tmp_path / "loud", numbers=10, window=64)
     with pytest.raises(Refused, match=r"'tensor_0' float32\[1,10\] has 10 numbers, raw of a"):
         open_named(str(folder), NO_WISH, Demand("litert", 1), tmp_path / "state")

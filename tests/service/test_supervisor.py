@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from edge_agent.service import supervisor
 from edge_agent.service.supervisor import RESTARTS, Group
@@ -55,4 +56,10 @@ def test_one_that_does_not_end_is_named_and_the_others_end() -> None:
     group.start("good", lambda stop: stop.wait(PATIENCE_S) and None)
     group.start("stuck", lambda stop: release.wait(PATIENCE_S) and None)
     assert group.stop(0.2) == ("stuck",)
+    assert group.alive() == ("stuck",)
     release.set()
+    # It was only late: who ends the process in anger must look again.
+    deadline = time.monotonic() + PATIENCE_S
+    while group.alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert group.alive() == ()

@@ -72,7 +72,7 @@ def test_a_signal_has_stretches_and_without_times_it_is_one(tmp_path: Path) -> N
         ("classification", "file,label\na.jpg,dog\na.jpg,cat\n", "3: a.jpg stands there twice"),
         ("yolo", "file,label,x0,y0,x1,y1\na.jpg,dog,1,2,x,4\n", "2: 'x' is no number"),
         ("yolo", "file,label,x0,y0,x1,y1\na.jpg,dog,10,20,30,40\n", "2: the box 10, 20, 30, 40"),
-        ("yolo", "file,label\na.jpg,dog\n", "2: None is no number"),
+        ("yolo", "file,label\na.jpg,dog\n", "2: no `x0`"),
         ("anomaly", "file,anomaly\na.wav,maybe\n", "2: `anomaly` is maybe"),
         ("anomaly", "file,label\na.wav,1\n", "2: `anomaly` is missing"),
         ("anomaly", "file,anomaly,from,to\na.wav,1,9,3\n", "2: from 9 to 3 is no stretch"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from broker import eventually
-from cameras import MjpegCamera, children, descriptors, stop_and_go
+from cameras import MjpegCamera, children, descriptors
 
 from edge_agent.config.secret import Secret
 from edge_agent.errors import SourceLost
@@ -105,24 +105,20 @@ def test_rtsp_by_either_transport(
     assert later.time > earlier.time
 
 
-def test_an_rtsp_camera_is_killed_hangs_and_comes_back_with_another_size_and_rate(
+def test_an_rtsp_camera_is_killed_and_comes_back_with_another_size_and_rate(
     rtsp_camera: Callable[..., Any], watch: Callable[..., Watched]
 ) -> None:
     camera = rtsp_camera("320x240", 15)
     watched = watch(camera.uri)
     numbers = [watched.frame((240, 320, 3)).index]
     before = descriptors(), threading.active_count()
-    for times, (size, fps) in enumerate([("640x480", 10), ("160x120", 25), ("320x240", 15)]):
+    for times, (size, fps) in enumerate([("640x480", 10), ("320x240", 15)]):
         camera.kill()
         watched.lost(times + 1)
         camera.start(size, fps)
         width, height = map(int, size.split("x"))
         numbers.append(watched.frame((height, width, 3)).index)
-    stop_and_go(camera, 6.0)
-    eventually(lambda: watched.capture.facts.losses >= 4, "the loss by a hanging server")
-    numbers.append(watched.frame().index)
     assert numbers == sorted(numbers)  # they go on over losses
-    assert watched.slot.away() > 3.0
     assert (descriptors(), threading.active_count()) == before
     assert len(children()) == 1
 
@@ -142,6 +138,7 @@ def test_a_camera_that_hangs_is_told_in_words(
         camera.tell(signal.SIGCONT)
     watched.frame()
     assert watched.reason == ""
+    assert watched.slot.away() > 3.0
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])
@@ -233,7 +230,7 @@ def test_a_host_that_takes_connections_and_says_nothing_is_given_up(
     mjpeg_camera: MjpegCamera,
 ) -> None:
     mjpeg_camera.silent = True
-    camera = Camera("cam", CameraSpec(mjpeg_camera.uri, open_timeout_s=4.0))
+    camera = Camera("cam", CameraSpec(mjpeg_camera.uri, open_timeout_s=2.0))
     with pytest.raises(SourceLost, match="no answer"):
         camera.open()
     camera.close()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.sources.csv_lines import Lines, Wanted
-from edge_agent.sources.records import BinaryRecords, BinarySpec, LineRecords
+from edge_agent.sources.records import MOST_MISSING, BinaryRecords, BinarySpec, LineRecords
 from edge_agent.sources.signal import Block, Damage
 
 SYNC = bytes.fromhex("a55a")
@@ -90,6 +90,25 @@ def test_noise_without_a_sync_word_is_passed_over_and_not_kept():
     rows, damage = fed(records, record(7))
     assert rows[-1] == [7]
     assert damage == ["100000 bytes are out of step"]
+
+
+def test_hours_of_noise_are_not_made_up_for_sample_by_sample():
+    records = BinaryRecords(BinarySpec("i16le", 1, SYNC))
+    fed(records, record(1))
+    for _ in range(40):
+        fed(records, b"\0" * 100_000)
+    rows, damage = fed(records, record(7))
+    assert damage == ["4000000 bytes are out of step"]
+    assert len(rows) == MOST_MISSING + 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_float32_cannot_hold_is_missing_and_no_word_on_stderr():
+    records = BinaryRecords(BinarySpec("f32le", 1, b"", 1e12))
+    rows, _ = fed(records, struct.pack("<3f", 1.0, 3e38, float("inf")))
+    assert rows == [[pytest.approx(1e12)], [float("inf")], [float("inf")]]
+    lines = LineRecords(Lines(Wanted(), "x"))
+    assert fed(lines, b"1\n1e39\n1e400\n")[0] == [[1.0], [float("inf")], [float("inf")]]
 
 
 def test_the_rest_of_a_line_in_the_middle_of_which_one_enters_is_no_sample():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 
 import numpy as np
 import pytest
@@ -110,3 +111,26 @@ def test_closing_from_another_thread_ends_a_read(device):
     threading.Timer(0.1, samples.close).start()
     with pytest.raises(SourceLost, match="was closed"):
         samples.read()
+
+
+@pytest.mark.parametrize("what", ["in_accel_scale", "in_temp_offset"])
+@pytest.mark.parametrize("how", ["no number", "no file"])
+def test_a_scale_or_an_offset_that_cannot_be_read_loses_it_with_the_name(device, what, how):
+    (device / what).unlink()
+    if how == "no number":
+        (device / what).write_text("?")
+    else:
+        (device / what).symlink_to("/proc/self/mem")  # whose first byte the kernel answers with EIO
+    with pytest.raises(SourceLost, match=f"{what} cannot be read"):
+        iio(device).open()
+
+
+def test_an_input_error_is_a_missing_sample_until_it_lasts(device):
+    samples = iio(device, ("accel_x",), stall_s=0.3)
+    samples.open()
+    (device / "in_accel_x_raw").unlink()
+    (device / "in_accel_x_raw").symlink_to("/proc/self/mem")
+    assert np.isnan(samples.read().values).all()
+    with pytest.raises(SourceLost, match="gave no sample for"):
+        deque(iter(samples.read, None), maxlen=0)  # for ever
+    assert samples.notes["failed_readings"] > 0

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from edge_agent.config.signal_uri import parse
-from edge_agent.errors import SourceLost
+from edge_agent.errors import EdgeError, SourceLost
 from edge_agent.sources.signal import Framing, Signal
 from edge_agent.sources.signal_kinds import Access, samples_of
 from edge_agent.types import Broken, Frame
@@ -23,7 +23,7 @@ LONG = 20.0
 
 def signal(uri, stall_s=LONG, rate_hz=100.0, window=4, **framing):
     samples = samples_of("motor", parse(uri), Access(rate_hz, stall_s))
-    return Signal("motor", samples, Framing(window, window, rate_hz, **framing))
+    return Signal("motor", samples, Framing(window, window, rate_hz, stall_s=stall_s, **framing))
 
 
 def column(item):
@@ -94,6 +94,75 @@ def test_a_server_that_falls_silent_is_lost(server):
         link.sendall(b"1\n2\n")
         with pytest.raises(SourceLost, match=r"gave no sample for 0\.2 s"):
             source.read()
+    source.close()
+
+
+def read_while_broken(source):
+    while isinstance(item := source.read(), Broken):
+        pass
+    return item
+
+
+def sent_for_ever(server, data):
+    """From the next connection on, until whoever reads it hangs up."""
+
+    def send():
+        with server.accept() as link:
+            try:
+                while True:
+                    link.sendall(data)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    return thread
+
+
+#: Four samples in a row, and five seconds without one.
+GAPS = "".join(f"{i // 4 * 5 + i % 4 * 0.01:.2f},1\n" for i in range(400)).encode()
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "why"),
+    [
+        ("", b"x" * 100_000, "gave no sample"),
+        ("", b"\xff\x00hello\n" * 1000, "gave no sample for 0.3 s, only damage: lines"),
+        ("", b"1\n" + b"nan\n" * 1000, "gave no whole window"),
+        ("?format=f32le", struct.pack("<f", float("nan")) * 1000, "gave no sample"),
+        ("?format=f32le", struct.pack("<8f", *[1.0] * 7, float("inf")) * 1000, "no whole window"),
+        ("?format=i16le&sync=a55a", b"\x00" * 100_000, "gave no sample"),
+        ("", "".join(f"{i * 0.01},1,2,3\n" for i in range(9)).encode(), "has 4 channels, the mod"),
+        ("?time=1&columns=2", GAPS, "no whole window"),
+    ],
+)
+def test_a_server_that_sends_without_end_and_nothing_of_use_is_lost(server, options, data, why):
+    """Not borne for ever because it is not silent; and it never reaches a model."""
+    source = signal(f"tcp:127.0.0.1:{server.port}{options}", stall_s=0.3, window=8, channels=1)
+    thread = sent_for_ever(server, data)
+    source.open()
+    with pytest.raises(EdgeError, match=why):
+        read_while_broken(source)
+    source.close()
+    thread.join(LONG)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "options"),
+    [
+        (b"I am a sensor, version 1.2\n", "?columns=2"),
+        (b"ready\n\nx,y,z\n", "?columns=y"),
+        (b"# boot\n# calibrated\n", "?columns=2"),
+        (b"", "?columns=2"),
+    ],
+)
+def test_a_device_may_say_who_it_is_before_its_first_sample(server, greeting, options):
+    source = signal(f"tcp:127.0.0.1:{server.port}{options}")
+    source.open()
+    with server.accept() as link:
+        link.sendall(greeting + b"1,10,1\n2,20,1\n3,30,1\n4,40,1\n")
+        assert column(read_while_broken(source)) == [10, 20, 30, 40]
     source.close()
 
 

@@ -71,6 +71,7 @@ def test_what_is_missing_is_a_missing_sample(missing):
         ('{"t": 1}', 1, "it has no values"),
         ('{"t": [], "values": 1}', 1, "neither seconds nor RFC 3339"),
         ('{"t": "now", "values": 1}', 1, "neither seconds nor RFC 3339"),
+        ("[" + "1," * 2_100_000 + "1]", 1, "it has 4200003 bytes, and 4194304 are the most"),
     ],
 )
 def test_what_is_no_sample_says_why(payload, channels, reason):

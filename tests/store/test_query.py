@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -171,6 +173,15 @@ def test_absent_store_is_a_usage_error_with_a_next_step(tmp_path: Path) -> None:
             open_reader(state)
         assert "--state" in absent.value.next
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_just_being_made_is_not_there_yet(state: Path) -> None:
+    """Its tables are there before its name is: `status` may ask in between."""
+    open_store(state).close()
+    with closing(sqlite3.connect(state / "edge.db")) as connection, connection:
+        connection.execute("DELETE FROM meta")
+    with pytest.raises(UsageError, match="no database in"):
+        open_reader(state)
 
 
 def test_reader_sees_each_commit_of_a_running_writer_and_writes_nothing(

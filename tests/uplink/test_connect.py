@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.client import Broker, Packet, Session, Tls
 from edge_agent.uplink.connect import ConnectFailed, Connector
-from edge_agent.uplink.wake import Wake
 
 WILL = Packet("edge/v1/none/status", b"{}", retain=False)
 
 
 def connect(port: int, stop: Callable[[], bool] = lambda: False, **settings) -> Session | None:
     settings = {"host": "127.0.0.1", "connect_timeout_s": 2.0} | settings
-    return Connector(Broker(port=port, **settings), Wake()).connect(WILL, stop)
+    return Connector(Broker(port=port, **settings), Bell()).connect(WILL, stop)
 
 
 def refusal(port: int, **settings) -> ConnectFailed:
@@ -74,7 +74,7 @@ def test_a_broker_that_hangs_up_on_5_gets_3_1_1_at_the_second_time(
 ) -> None:
     old = proxy_to(shared_mosquitto.port)
     old.porter = only_version_4(b"")
-    connector = Connector(Broker("127.0.0.1", old.port), Wake())
+    connector = Connector(Broker("127.0.0.1", old.port), Bell())
     with pytest.raises(ConnectFailed, match="closed the connection before it answered"):
         connector.connect(WILL, lambda: False)
     session = connector.connect(WILL, lambda: False)
@@ -163,7 +163,7 @@ def test_a_lookup_that_hangs_is_left_in_time_and_never_runs_twice(
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    connector = Connector(Broker("broker.example", connect_timeout_s=0.2), Wake())
+    connector = Connector(Broker("broker.example", connect_timeout_s=0.2), Bell())
     try:
         with pytest.raises(ConnectFailed, match=r"does not answer within 0\.2 s"):
             connector.connect(WILL, lambda: False)

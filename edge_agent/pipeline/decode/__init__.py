@@ -73,6 +73,15 @@ def only_output(model: ModelSpec, fits: Callable[[TensorSpec], bool], wanted: st
     )
 
 
+def is_score_map(tensor: TensorSpec, labels: int) -> bool:
+    """Whether it is [1, h, w, C]: in every cell a score for each class, of which the first, the
+    background, may go without a label."""
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.dtype not in SCORES:
+        return False
+    classes = tensor.shape[3]
+    return classes >= 2 and (not labels or labels in (classes, classes - 1))
+
+
 def name(labels: Sequence[str], index: int) -> str:
     """The label of a class; its number where there is none."""
     return labels[index] if 0 <= index < len(labels) else str(index)

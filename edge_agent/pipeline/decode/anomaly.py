@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_agent.errors import Refused
 from edge_agent.pipeline.decode import SCORES, WHOLE_FRAME, only_output
 from edge_agent.pipeline.quantize import dequantize
 from edge_agent.types import Detection
@@ -28,7 +29,13 @@ LABEL = "anomaly"
 
 
 def decoder(model: ModelSpec) -> Decoder:
-    """Raises Refused when no output, or more than one, has the input's shape."""
+    """Raises Refused when no output, or more than one, has the input's shape, or there are several
+    labels for the one finding."""
+    if len(model.labels) > 1:
+        raise Refused(
+            f"model {model.name} has {len(model.labels)} labels, and it finds one thing",
+            "give one label, or none",
+        )
     place = only_output(
         model,
         lambda tensor: reconstructs(tensor, model.input_tensor),

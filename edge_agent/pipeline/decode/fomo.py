@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge_agent.pipeline.decode import BACKGROUND, MOST, SCORES, detections, only_output
+from edge_agent.pipeline.decode import BACKGROUND, MOST, detections, is_score_map, only_output
 from edge_agent.pipeline.decode.activation import activation
 from edge_agent.pipeline.quantize import dequantize
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
     from edge_agent.pipeline.decode import Decoder
     from edge_agent.pipeline.preprocess import Prepared
-    from edge_agent.types import Array, Detection, ModelSpec, TensorSpec
+    from edge_agent.types import Array, Detection, ModelSpec
 
 
 def decoder(model: ModelSpec) -> Decoder:
     """Raises Refused when no output, or more than one, is a map of as many classes as labels."""
     place = only_output(
         model,
-        lambda tensor: _is_map(tensor, len(model.labels)),
+        lambda tensor: is_score_map(tensor, len(model.labels)),
         "a map [1,h,w,C] of the background and a class for each label",
     )
     tensor = model.output_tensors[place]
@@ -59,13 +59,6 @@ def decoder(model: ModelSpec) -> Decoder:
         return detections(boxes, found[:, 4], found[:, 5].astype(int), labels, prepared.geometry)
 
     return decode
-
-
-def _is_map(tensor: TensorSpec, labels: int) -> bool:
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.dtype not in SCORES:
-        return False
-    classes = tensor.shape[-1]
-    return classes >= 2 and (not labels or labels in (classes, classes - 1))
 
 
 def _objects(cells: NDArray[np.intp], scores: NDArray[np.float64]) -> Iterator[Array]:

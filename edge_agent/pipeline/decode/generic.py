@@ -29,7 +29,14 @@ _NUMBERS = ("bool", "float", "int", "uint")
 
 
 def decoder(model: ModelSpec) -> Decoder:
-    """Raises Refused when an output holds no numbers (texts, resources)."""
+    """Raises Refused when an output holds no numbers (texts, resources), or there are more labels
+    than outputs."""
+    labels, count = len(model.labels), len(model.output_tensors)
+    if labels > count:
+        raise Refused(
+            f"model {model.name} has {labels} labels and {count} output{'s' * (count != 1)}",
+            "give one label for each output, in their order, or none",
+        )
     for tensor in model.output_tensors:
         if not tensor.dtype.startswith(_NUMBERS):
             raise Refused(f"model {model.name}: output {describe(tensor)} holds no numbers")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 import numpy as np
 
-from edge_agent.pipeline.decode import BACKGROUND, SCORES, name, only_output, says_background
+from edge_agent.pipeline.decode import BACKGROUND, is_score_map, name, only_output, says_background
 from edge_agent.pipeline.quantize import dequantize
 from edge_agent.types import Detection
 
@@ -108,10 +108,7 @@ def _is_map(tensor: TensorSpec) -> bool:
 
 
 def _is_scores(tensor: TensorSpec, labels: int) -> bool:
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.dtype not in SCORES:
-        return False
-    classes = tensor.shape[3]
-    return 2 <= classes <= VOID and (not labels or labels in (classes, classes - 1))
+    return is_score_map(tensor, labels) and tensor.shape[3] <= VOID
 
 
 # --- per frame ---------------------------------------------------------------------------------

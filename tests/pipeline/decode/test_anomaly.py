@@ -68,6 +68,12 @@ def test_what_comes_back_as_it_went_in_is_no_anomaly_and_a_label_may_name_it(out
     assert (found.label, found.score) == ("wear", 0.0)
 
 
+def test_labels_of_several_classes_are_refused(output, autoencoder):
+    model = autoencoder(output("in", (1, 8)), output("out", (1, 8)), labels=("healthy", "worn"))
+    with pytest.raises(Refused, match="has 2 labels, and it finds one thing"):
+        decoder(model)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf])
 def test_numbers_that_are_none_are_no_finding(output, autoencoder, nonsense):

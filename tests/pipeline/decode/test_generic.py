@@ -54,6 +54,11 @@ def test_one_number_is_its_own_score_and_labels_name_the_outputs(output, model):
     ]  # fmt: skip
 
 
+def test_more_labels_than_outputs_are_refused_with_both_numbers(output, model):
+    with pytest.raises(Refused, match=r"has 3 labels and 1 output$"):
+        decoder(model("generic", [output("a", (1, 3))], ("no", "yes", "perhaps")))
+
+
 def test_what_is_no_number_is_left_out(output, model):
     tensors = [output("some", (3,)), output("none", (2,)), output("empty", (0,))]
     raw = [np.array([1, np.nan, 3]), np.array([np.nan, np.inf]), np.empty(0)]

@@ -10,7 +10,7 @@ import socket
 import threading
 
 
-class Wake:
+class Bell:
     """At most one byte in a pipe to oneself, and a flag."""
 
     def __init__(self) -> None:

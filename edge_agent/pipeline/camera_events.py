@@ -36,17 +36,17 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
-class CameraSpec:
+class CameraEventsSpec:
     """How loudly an unwell camera is told of, and the output that its events switch on."""
 
     priority: Priority = Priority.NOTICE
     output: str | None = None
 
 
-class Camera:
+class CameraEvents:
     """The open events of one camera in one pipeline."""
 
-    def __init__(self, spec: CameraSpec, rules: RulesSpec) -> None:
+    def __init__(self, spec: CameraEventsSpec, rules: RulesSpec) -> None:
         self._spec = rules
         self._rules = {trouble: _rule(spec, trouble) for trouble in Trouble}
         self._admissions = {trouble: Admission(self._rules[trouble], {}) for trouble in Trouble}
@@ -104,7 +104,7 @@ class Camera:
         return OpenEvent(self._spec, self._rules[trouble], opening)
 
 
-def _rule(spec: CameraSpec, trouble: Trouble) -> RuleSpec:
+def _rule(spec: CameraEventsSpec, trouble: Trouble) -> RuleSpec:
     return RuleSpec(
         RULE,
         label=trouble.value,

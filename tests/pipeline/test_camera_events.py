@@ -6,7 +6,7 @@ from datetime import UTC
 
 import numpy as np
 
-from edge_agent.pipeline.camera import RULE, Camera, CameraSpec
+from edge_agent.pipeline.camera_events import RULE, CameraEvents, CameraEventsSpec
 from edge_agent.pipeline.health import HOLD_S, Report, Symptom, Trouble
 from edge_agent.pipeline.rulespec import Changes, RulesSpec
 from edge_agent.pipeline.schedule import Calendar
@@ -26,11 +26,11 @@ NUMBERS = {
 }
 
 
-def camera(priority: Priority = Priority.NOTICE) -> Camera:
-    return Camera(CameraSpec(priority), RulesSpec("people", "dock", ()))
+def camera(priority: Priority = Priority.NOTICE) -> CameraEvents:
+    return CameraEvents(CameraEventsSpec(priority), RulesSpec("people", "dock", ()))
 
 
-def seen(camera: Camera, time: float, **degrees: float) -> Changes:
+def seen(camera: CameraEvents, time: float, **degrees: float) -> Changes:
     """One look at `time` that finds these troubles."""
     frame = Frame("dock", int(time * 5), time, np.zeros((2, 2, 3), np.uint8))
     troubles = {

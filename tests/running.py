@@ -1,0 +1,60 @@
+"""`edge-agent run` as a process: what it logs, how it stops, and that none is left.
+
+A pytest plugin (`tests/conftest.py` loads it): `service(config)` starts one on the state directory
+that the tests of the command line ask.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Service:
+    """A running `edge-agent run` and its state directory."""
+
+    def __init__(self, config: Path, state: Path, **process: Any) -> None:
+        self.state = state
+        self.log = state.with_suffix(".log")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edge_agent", "run", "-c", config, "--state", state],
+                stdout=log,
+                stderr=log,
+                **process,
+            )
+
+    def said(self, words: str) -> bool:
+        return words in self.log.read_text("utf-8")
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Exit code, and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        return code, time.monotonic() - began
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """`service(config, stdin=...)`: killed at the end of the test where it still runs."""
+    running: list[Service] = []
+
+    def start(config: Path, **process: Any) -> Service:
+        running.append(Service(config, tmp_path / "state", **process))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
