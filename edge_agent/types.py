@@ -326,6 +326,44 @@ class OperatingPoint:
     reason: str = "cool"
 
 
+# --- what the board says of itself -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one temperature sensor says. `celsius` None: it gives no answer.
+
+    `rank` 0 is at the cores themselves, 1 somewhere on the board, 2 nobody knows where.
+    """
+
+    sensor: str
+    rank: int
+    celsius: float | None
+
+
+class Trouble(StrEnum):
+    """Why a board is slower than it could be, in its own words."""
+
+    UNDERVOLTAGE = "undervoltage"  # the supply or its cable is too weak
+    OVERCURRENT = "overcurrent"  # more was drawn than the supply may give
+    CAPPED = "capped"  # the clock is held down
+    THROTTLED = "throttled"  # the hardware slows itself down by heat
+    SOFT_LIMIT = "soft_limit"  # the firmware's own first limit of temperature
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """What holds now, and what held at any time since the board started.
+
+    `counts` are the board's counters, which only grow; `told` is False where it says nothing.
+    """
+
+    now: frozenset[Trouble] = frozenset()
+    since_boot: frozenset[Trouble] = frozenset()
+    counts: Mapping[Trouble, int] = field(default_factory=dict)
+    told: bool = False
+
+
 # --- what leaves -------------------------------------------------------------------------------
 
 
