@@ -118,29 +118,32 @@ def connect(path: Path, mode: str, extra: str = "") -> sqlite3.Connection:
 def refuse_strangers(path: Path) -> None:
     """Raise Refused for a file of a newer version or of another program, without writing to it.
 
-    The header says it, unless a newer one still stands in the write-ahead log or nothing is in
-    the file yet: then SQLite is asked, read-only.
+    The header says it, unless the truth still stands in a log or journal beside it, or nothing is
+    in the file yet: then SQLite is asked.
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    application = read_header(path)
-    log = path.with_name(path.name + "-wal")
-    if application != APPLICATION_ID or (log.exists() and log.stat().st_size):
-        connection = connect(path, "ro")
+    if read_header(path) != APPLICATION_ID or _has_more(path, "-wal"):
+        # Only a power cut while the file was being made leaves a journal; its first reader plays
+        # it back, and must be allowed to.
+        connection = connect(path, "rw" if _has_more(path, "-journal") else "ro")
         try:
             refuse_contents(path, connection)
         finally:
             connection.close()
 
 
-def read_header(path: Path) -> int:
+def read_header(path: Path) -> int | None:
     """The application id in the header (https://sqlite.org/fileformat2.html, offset 68).
 
-    Raises Refused when its version (offset 60) is newer, EdgeError when this is no database.
+    None where the power failed while the header was being written and a log or journal holds it
+    whole. Raises Refused when its version (offset 60) is newer, EdgeError when this is no database.
     """
     with path.open("rb") as file:
         header = file.read(100)
     if not header.startswith(b"SQLite format 3\0"):
+        if _has_more(path, "-wal") or _has_more(path, "-journal"):
+            return None
         raise EdgeError(
             f"{path} is damaged, or not an SQLite database",
             "move it away, and start with a new one",
@@ -149,6 +152,11 @@ def read_header(path: Path) -> int:
     if number > LATEST:
         raise _newer(path, number)
     return application
+
+
+def _has_more(path: Path, ending: str) -> bool:
+    beside = path.with_name(path.name + ending)
+    return beside.exists() and beside.stat().st_size > 0
 
 
 def refuse_contents(path: Path, connection: sqlite3.Connection) -> None:

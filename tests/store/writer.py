@@ -1,7 +1,8 @@
 """A small device: records alerts on a store until it is killed. Run by the tests as a program.
 
-`python writer.py STATE`: prints a line only after the commit it tells of:
-`boot N`, `opened ID SEQ`, `closed ID SEQ`, `sent SEQ`, `interrupted ID SEQ`.
+`python writer.py STATE [ALERTS [STATEMENT...]]`: prints a line only after the commit it tells of:
+`boot N`, `opened ID SEQ`, `closed ID SEQ`, `sent SEQ`, `interrupted ID SEQ`. ALERTS: so many and
+no more; the statements are SQL that is said to the connection before.
 """
 
 import hashlib
@@ -85,14 +86,16 @@ def flush(number):
     return Batch(frames=(row,), judged=(miss,))
 
 
-def main(state):
+def main(state, alerts="", *statements):
     store = open_store(Path(state))
+    for statement in statements:
+        store.database.connection.execute(statement)
     boot = store.start().boot
     say("boot", boot)
     interrupted = store.interrupt_open(lambda stored: message(stored.event))
     for stored in interrupted:
         say("interrupted", stored.event.id)
-    for number in itertools.count():
+    for number in range(int(alerts)) if alerts else itertools.count():
         one = event(number, boot)
         (seq,) = store.record(opening(one))
         say("opened", one.id, seq)
@@ -106,7 +109,8 @@ def main(state):
 
 
 def say(*words):
-    print(*words, flush=True)
+    sys.stdout.write(" ".join(map(str, words)) + "\n")  # one call: a line is told whole
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
