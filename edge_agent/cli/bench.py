@@ -44,13 +44,16 @@ def command(
     found = bench(model, video, seconds, state_directory(state, config))
     if not rest["as_json"]:
         rows = [
-            ("reading", found.reading_fps),
-            ("bare invoke", found.invoke_fps),
-            ("whole pipeline", found.pipeline_fps),
+            ("reading", found.reading),
+            ("bare invoke", found.invoke),
+            ("whole pipeline", found.pipeline),
         ]
         table(
-            ("what", "frames/s", "ms a frame"),
-            [(name, f"{fps:.0f}", f"{1000 / fps:.2f}") for name, fps in rows],
+            ("what", "frames/s", "ms a frame", "CPU ms a frame"),
+            [
+                (name, f"{pace.fps:.0f}", f"{1000 / pace.fps:.2f}", f"{pace.cpu_ms:.2f}")
+                for name, pace in rows
+            ],
         )
         click.echo(f"efficiency {found.efficiency:.2f} (pipeline / bare invoke, every frame)")
     click.echo(dump(found.report))
