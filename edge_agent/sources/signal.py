@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_agent.errors import SourceLost, UsageError
 from edge_agent.sources.patience import Patience
-from edge_agent.sources.windower import Spoilt, Windower, rate_of
+from edge_agent.sources.windower import FILLED_AT_MOST, Spoilt, Windower, rate_of
 from edge_agent.types import Broken, Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -48,11 +48,13 @@ class Block:
     """Samples in a row: `values` (n, channels) float32, NaN where the sensor gave none.
 
     `times` (n,) float64 are the seconds of the samples where they bear them; None: they follow
-    one another at the rate, without a gap.
+    one another at the rate, without a gap. `stamped_once`: only the first one was read from a
+    clock, the others were counted on from it.
     """
 
     values: NDArray[np.float32]
     times: NDArray[np.float64] | None = None
+    stamped_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,10 @@ class Signal:
 
     @property
     def notes(self) -> dict[str, int]:
-        """What is worth telling beside the windows: `gaps`, `missing_samples`, the kind's own."""
-        now = Counter(gaps=self._windower.gaps, missing_samples=self._windower.missing)
-        return {**(self._counts + now), **{word: n for word, n in self._samples.notes.items() if n}}
+        """What is worth telling beside the windows: `gaps`, `jitter`, `missing_samples`, the kind's
+        own. Any thread may ask."""
+        now = self._counts.copy() + _counted(self._windower)
+        return {**now, **{word: n for word, n in self._samples.notes.items() if n}}
 
     def open(self) -> SourceInfo:
         """Raises UsageError when channels or rate are others than they must be."""
@@ -144,7 +147,7 @@ class Signal:
         told = self._info.rate_hz or measured
         empty = first is None and not self.live
         self._rate = told or 1.0 if empty else self._judged_rate(told)
-        self._counts.update(gaps=self._windower.gaps, missing_samples=self._windower.missing)
+        self._counts += _counted(self._windower)
         self._windower = Windower(framing.window, framing.hop, 1 / self._rate)
         span_s = framing.window / self._rate
         self._patience = Patience(framing.stall_s, span_s, time.monotonic())
@@ -228,9 +231,9 @@ class Signal:
         now, gaps = time.monotonic(), self._windower.gaps
         if self.live and not self._windower.samples:
             self._judge_channels(block)  # nobody knew them before
-        if self.live and block.times is not None:
-            self._judge_live_rate(block.times)
-        for found in self._windower.add(block.values, self._times(block)):
+        if self.live:
+            self._judge_live_rate(block)
+        for found in self._windower.add(block.values, self._times(block), self._slack(block)):
             moment = found.time
             if self.live:  # the time at which it was taken, by this machine's clock
                 moment = now - (self._windower.samples - 1 - found.last) / self._rate
@@ -257,6 +260,16 @@ class Signal:
         self._latest = float(times[-1])
         return times
 
+    def _slack(self, block: Block) -> float:
+        """How far the times of live samples may be off, in seconds: a clock is read late where much
+        is to do. Of samples that share one reading half of their span, so that a lost block is a
+        gap; of others a twentieth of a window, as much as may be missing in it."""
+        if not self.live or block.times is None:
+            return 0.0
+        if block.stamped_once:
+            return len(block.values) / 2 / self._rate
+        return FILLED_AT_MOST * self._framing.window / self._rate
+
     def _start(self, first: float) -> float:
         """What to add to the times of a recording that begins, or begins again."""
         if self._latest is not None:
@@ -265,12 +278,15 @@ class Signal:
             return self._framing.origin - first if self._framing.origin else 0.0
         return self._framing.origin
 
-    def _judge_live_rate(self, times: NDArray[np.float64]) -> None:
-        """Once, when enough samples told their times."""
+    def _judge_live_rate(self, block: Block) -> None:
+        """Once, when enough samples told their times; those that were counted on tell nothing."""
+        if block.times is None or block.stamped_once:
+            return
         if sum(map(len, self._telling)) < TELLING:
-            self._telling.append(times)
+            self._telling.append(block.times)
             if sum(map(len, self._telling)) >= TELLING:
-                self._judged_rate(rate_of(np.concatenate(self._telling)))
+                times = np.concatenate(self._telling)
+                self._judged_rate(rate_of(times, self._slack(block)))
 
     def _goes_on(self) -> bool:
         """At the end of the samples: whether there is more to come, if only a word about it."""
@@ -292,6 +308,10 @@ class Signal:
             moment = time.monotonic() if self.live else self._latest or self._framing.origin
         self._index += 1
         return Broken(self.name, self._index - 1, moment, self._info.file, reason)
+
+
+def _counted(windower: Windower) -> Counter[str]:
+    return Counter(gaps=windower.gaps, jitter=windower.jitter, missing_samples=windower.missing)
 
 
 def unknown_rate(name: str) -> UsageError:

@@ -191,7 +191,8 @@ def samples(payload: bytes, spec: MqttSpec) -> Block:
     values = _table(said, spec.channels)
     if moment is None:
         return Block(values)
-    return Block(values, moment + np.arange(len(values)) / spec.rate_hz)
+    times = moment + np.arange(len(values)) / spec.rate_hz
+    return Block(values, times, stamped_once=len(values) > 1)
 
 
 def _table(said: Any, channels: int) -> NDArray[np.float32]:

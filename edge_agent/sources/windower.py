@@ -1,7 +1,8 @@
 """Samples in a row are cut into overlapping windows.
 
 Pure. Rules: window k of an uninterrupted run covers the samples from k * hop to k * hop + window,
-however the run is dealt out in blocks. A gap in time begins a new run: no window reaches over it.
+however the run is dealt out in blocks. A gap in time begins a new run: no window reaches over it;
+a step within `slack` of the usual one is jitter of the clock that wrote the times, and none.
 What the sensor did not give (NaN, infinite) is filled in on a straight line up to a twentieth of a
 window; beyond that the window is spoilt. Read `signal.py` next.
 """
@@ -44,8 +45,8 @@ class Spoilt:
 
 
 class Windower:
-    """Cuts one source's samples. `gaps` counts interruptions, `missing` samples that were not given
-    in at least one channel, `samples` all of them."""
+    """Cuts one source's samples. `gaps` counts interruptions, `jitter` times that were off and yet
+    none, `missing` samples that were not given in at least one channel, `samples` all of them."""
 
     def __init__(self, window: int, hop: int, period: float) -> None:
         self._window = window
@@ -58,15 +59,17 @@ class Windower:
         self._step: float | None = None  # of the clock that wrote the times
         self.samples = 0
         self.gaps = 0
+        self.jitter = 0
         self.missing = 0
 
     def add(
-        self, values: NDArray[np.float32], times: NDArray[np.float64]
+        self, values: NDArray[np.float32], times: NDArray[np.float64], slack: float = 0.0
     ) -> Iterator[Window | Spoilt]:
-        """The windows that (n, channels) more samples complete; `times` (n,) in seconds."""
+        """The windows that (n, channels) more samples complete; `times` (n,) in seconds, each of
+        which may be `slack` too early or too late behind the one before."""
         if not len(values):
             return
-        cuts = self._cuts(times)
+        cuts = self._cuts(times, slack)
         self.gaps += len(cuts)
         self.missing += int((~np.isfinite(values)).any(axis=1).sum())
         for begin, end in pairwise([0, *cuts, len(values)]):
@@ -79,13 +82,18 @@ class Windower:
         """A new run begins: what waits for its window is dropped."""
         self._values, self._times, self._pass_over = None, np.empty(0), 0
 
-    def _cuts(self, times: NDArray[np.float64]) -> list[int]:
+    def _cuts(self, times: NDArray[np.float64], slack: float) -> list[int]:
         """Where a gap lies, or time runs backwards, before a sample of this block."""
         steps = np.diff(times, prepend=times[0] if self._latest is None else self._latest)
         if self._step is None and len(steps) > 2:
             self._step = usual_step(steps)
-        longest = GAP_PERIODS * max(self._step or 0.0, self._period)
-        return [int(place) for place in np.flatnonzero((steps > longest) | (steps < 0))]
+        usual = max(self._step or 0.0, self._period)
+        # A block's times are the sum of many roundings: the limit itself is still jitter.
+        slack = slack * (1 + 1e-9)
+        odd = (steps > GAP_PERIODS * usual) | (steps < 0)
+        jumps = (steps > max(GAP_PERIODS * usual, usual + slack)) | (steps < min(0, usual - slack))
+        self.jitter += int((odd & ~jumps).sum())
+        return [int(place) for place in np.flatnonzero(jumps)]
 
     def _cut(
         self, values: NDArray[np.float32], times: NDArray[np.float64]
@@ -132,11 +140,20 @@ def usual_step(steps: NDArray[np.float64]) -> float | None:
     return float(np.median(rising)) if len(rising) else None
 
 
-def rate_of(times: NDArray[np.float64]) -> float | None:
-    """Samples a second by their own times, gaps left out; None where they do not tell."""
+def rate_of(times: NDArray[np.float64], slack: float = 0.0) -> float | None:
+    """Samples a second by their own times, gaps left out; None where they do not tell.
+
+    With a slack the slope of a line through them, which jitter at either end does not turn.
+    """
     steps = np.diff(times)
     step = usual_step(steps)
     if step is None:
         return None
-    usual = steps[(steps >= 0) & (steps <= GAP_PERIODS * step)]
-    return len(usual) / float(usual.sum())
+    usual = steps[
+        (steps >= min(0.0, step - slack)) & (steps <= max(GAP_PERIODS * step, step + slack))
+    ]
+    if not slack:
+        return len(usual) / float(usual.sum())
+    whole = np.concatenate([[0.0], np.cumsum(usual)])
+    slope = float(np.polyfit(np.arange(len(whole)), whole, 1)[0])
+    return 1 / slope if slope > 0 else None

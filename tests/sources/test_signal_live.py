@@ -247,6 +247,29 @@ def test_the_counts_outlive_a_loss(server):
     assert source.notes["missing_samples"] == 2
 
 
+def test_live_samples_may_bear_times_that_are_a_little_late(server):
+    """A loop that is held up now and then: three periods late, and back in step."""
+    source = signal(f"tcp:127.0.0.1:{server.port}?columns=2&time=1", window=100)
+    late = [0.03 if number % 37 == 5 else 0.0 for number in range(400)]
+    source.open()
+    with server.accept() as link:
+        lines = [f"{number / 100 + late[number]:.3f},{number}\n" for number in range(400)]
+        link.sendall("".join(lines).encode())
+        assert [column(source.read())[0] for _ in range(4)] == [0, 100, 200, 300]
+    assert source.notes == {"jitter": 22}
+    source.close()
+
+
+def test_live_samples_that_bear_times_are_held_to_the_rate(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}?columns=2&time=1", window=100)
+    source.open()
+    with server.accept() as link:
+        link.sendall("".join(f"{number / 80:.4f},{number}\n" for number in range(400)).encode())
+        with pytest.raises(EdgeError, match=r"has 80 samples a second, .* says 100"):
+            read_while_broken(source)
+    source.close()
+
+
 # --- serial --------------------------------------------------------------------------------------
 
 

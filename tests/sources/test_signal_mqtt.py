@@ -123,6 +123,21 @@ def test_messages_become_windows(shared_mosquitto, sensor):
     source.close()
 
 
+def test_messages_that_bear_a_time_may_be_stamped_a_little_late(shared_mosquitto, sensor):
+    """Eight samples each, stamped up to two periods off: no gap; one that is lost is one."""
+    source = motor(shared_mosquitto.port, "late/a")
+    source.open()
+    publish = sensor(shared_mosquitto.port)
+    for number, late in enumerate([0.0, 0.018, -0.012, 0.01, None, 0.0]):
+        if late is not None:
+            t = 1700000000 + number * 0.08 + late
+            publish("late/a", {"t": t, "values": list(range(number * 8, number * 8 + 8))})
+    starts = [source.read().data[0, 0] for _ in range(10)]
+    assert starts == [0, 4, 8, 12, 16, 20, 24, 28, 40, 44]
+    assert source.notes == {"gaps": 1, "jitter": 3}
+    source.close()
+
+
 def test_a_bad_message_is_told_and_counted_and_the_rest_is_read(shared_mosquitto, sensor):
     source = motor(shared_mosquitto.port, "bad/a")
     source.open()

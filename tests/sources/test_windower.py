@@ -105,6 +105,42 @@ def test_a_little_jitter_is_no_gap():
     assert windower.gaps == 0
 
 
+@settings(max_examples=80)
+@given(st.data(), st.integers(2, 40), st.integers(2, 12), st.integers(1, 30), st.integers(1, 30))
+def test_blocks_that_come_a_little_early_or_late_tile_all_the_same(data, size, blocks, window, hop):
+    """Each block has one time of its own, off by up to a quarter of it; at most one is lost."""
+    lost = data.draw(st.none() | st.integers(1, blocks - 1))
+    off = st.floats(-0.24, 0.24).map(lambda share: share * size * PERIOD)
+    windower, found = Windower(window, hop, PERIOD), []
+    for block in range(blocks):
+        if block != lost:
+            rows = slice(block * size, (block + 1) * size)
+            times = steady(size, block * size * PERIOD + data.draw(off))
+            slack = size / 2 * PERIOD
+            found += windower.add(numbered(blocks * size)[rows], times, slack)
+    whole = [blocks * size] if lost is None else [lost * size, (blocks - lost - 1) * size]
+    starts = [0] if lost is None else [0, (lost + 1) * size]
+    wanted = [
+        list(range(start + begin, start + begin + window))
+        for start, count in zip(starts, whole, strict=True)
+        for begin in range(0, count - window + 1, hop)
+    ]
+    assert [each.values[:, 0].astype(int).tolist() for each in found] == wanted
+    assert windower.gaps == (lost is not None and lost < blocks - 1)
+
+
+def test_jitter_within_the_slack_is_counted_and_beyond_it_is_a_gap():
+    windower = Windower(20, 20, PERIOD)
+    times = steady(60)
+    times[10] += 3 * PERIOD  # late, and the next one is where it belongs
+    times[40:] += 4 * PERIOD
+    assert len(list(windower.add(numbered(60), times, 3 * PERIOD))) == 3
+    assert (windower.gaps, windower.jitter) == (1, 2)
+    without = Windower(20, 20, PERIOD)
+    list(without.add(numbered(60), times))
+    assert (without.gaps, without.jitter) == (3, 0)
+
+
 # --- what is missing -----------------------------------------------------------------------------
 
 
@@ -150,6 +186,13 @@ def test_nothing_is_filled_into_a_short_window():
 def test_the_rate_is_told_by_the_times_gaps_left_out(rate):
     times = np.concatenate([np.arange(50) / rate, 1000 / rate + np.arange(50) / rate])
     assert rate_of(times) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0])
+def test_jitter_does_not_make_the_rate_another(spread):
+    """Half of the steps are out of bounds: left out one by one, they would shift it."""
+    off = np.abs(np.random.default_rng(5).normal(0, spread, 128)) * PERIOD
+    assert rate_of(steady(128) + off, 20 * PERIOD) == pytest.approx(100, rel=0.03)
 
 
 @pytest.mark.parametrize("times", [[], [1.0], [1.0, 1.0, 1.0]])
