@@ -33,6 +33,7 @@ COMMANDS = {
     "models": "Import, list, test, measure and activate models.",
     "sources": "List, find and test sources; a picture to aim by.",
     "outputs": "List the outputs, switch one by hand.",
+    "doctor": "What could keep this device from working, and what to do.",
     "bench": "What the whole pipeline costs on this board.",
     "schema": "Print the JSON Schema of a document.",
     "version": "Print the version.",

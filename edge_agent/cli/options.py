@@ -100,8 +100,8 @@ def place(state: Path | None, config: Path | None) -> Place:
     return found
 
 
-def find_place(state: Path | None, config: Path | None) -> Place:
-    """As `place`, and says nothing."""
+def find_place(state: Path | None, config: Path | None, *, lenient: bool = False) -> Place:
+    """As `place`, and says nothing. `lenient`: a wrong configuration never raises."""
     path = config_path(config)
     if config is None and not _may_be_there(path):
         return Place(state or default_state())
@@ -112,7 +112,7 @@ def find_place(state: Path | None, config: Path | None) -> Place:
         stated = loaded.config.store.path
         folder = state or (Path(stated) if stated else default_state())
         return Place(folder, loaded.config.device.timezone)
-    if config is not None:
+    if config is not None and not lenient:
         raise refusal(path, loaded.mistakes)
     folder = state or _legible_state(loaded.data, path) or default_state()
     return Place(folder, note=f"{loaded.mistakes[0]} (going on with {folder})")

@@ -99,15 +99,20 @@ def refusal(path: Path, mistakes: tuple[Mistake, ...]) -> UsageError:
     return UsageError(f"{mistakes[0]}{others}", f"edge-agent check -c {path}")
 
 
-def _exposed_secrets(config: Config) -> Iterator[Fault]:
-    secrets: dict[Where, Secret | None] = {
+def secrets_of(config: Config) -> dict[Where, Secret]:
+    """Every secret that it names, by its place."""
+    found: dict[Where, Secret | None] = {
         ("sources", name, "password"): getattr(source, "password", None)
         for name, source in config.sources.items()
     }
     if config.mqtt is not None:
-        secrets["mqtt", "password"] = config.mqtt.password
-    for where, secret in secrets.items():
-        if secret and secret.exposed:
+        found["mqtt", "password"] = config.mqtt.password
+    return {where: secret for where, secret in found.items() if secret is not None}
+
+
+def _exposed_secrets(config: Config) -> Iterator[Fault]:
+    for where, secret in secrets_of(config).items():
+        if secret.exposed:
             message = f"every user of this machine may read {secret.path} (chmod o-r helps)"
             yield Fault(where, message)
 

@@ -104,7 +104,7 @@ class Disconnected(Exception):
 class Session:
     """One connection. `answered` once CONNACK came; `refusal` when it said no."""
 
-    def __init__(self, broker: Broker, protocol: Protocol, will: Packet, bell: Bell) -> None:
+    def __init__(self, broker: Broker, protocol: Protocol, will: Packet | None, bell: Bell) -> None:
         self.protocol = protocol
         self.answered = False
         self.refusal: Refusal | None = None
@@ -116,7 +116,7 @@ class Session:
         self._ended: str | None = None
         self._client = self._new_client(will)
 
-    def _new_client(self, will: Packet) -> paho.Client:
+    def _new_client(self, will: Packet | None) -> paho.Client:
         broker = self._broker
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -127,7 +127,8 @@ class Session:
         )
         client.connect_timeout = broker.connect_timeout_s
         client.max_inflight_messages = 0  # no queue of paho's: the window is ours
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         client.username = broker.username
         client.password = broker.password
         if broker.tls is not None:

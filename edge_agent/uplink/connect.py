@@ -49,8 +49,11 @@ class Connector:
         self._dial: _Dial | None = None
         self._hang_ups = 0
 
-    def connect(self, will: Packet, stop: Callable[[], bool]) -> Session | None:
-        """A session that the broker accepted; None when `stop` said so. Raises ConnectFailed."""
+    def connect(self, will: Packet | None, stop: Callable[[], bool]) -> Session | None:
+        """A session that the broker accepted; None when `stop` said so. Raises ConnectFailed.
+
+        `will` is what the broker publishes should we vanish; None: nothing.
+        """
         if self._broker.protocol != "auto":
             return self._attempt(self._broker.protocol, will, stop)
         try:
@@ -64,7 +67,7 @@ class Connector:
             return self._attempt("3.1.1", will, stop)
 
     def _attempt(
-        self, protocol: Protocol, will: Packet, stop: Callable[[], bool]
+        self, protocol: Protocol, will: Packet | None, stop: Callable[[], bool]
     ) -> Session | None:
         deadline = time.monotonic() + self._broker.connect_timeout_s
         session = self._new_session(protocol, will)
@@ -78,7 +81,7 @@ class Connector:
                 session.abort()
         return session if accepted else None
 
-    def _new_session(self, protocol: Protocol, will: Packet) -> Session:
+    def _new_session(self, protocol: Protocol, will: Packet | None) -> Session:
         try:
             return Session(self._broker, protocol, will, self._bell)
         except OSError as error:
@@ -100,7 +103,7 @@ class Connector:
                 return False
             raise _no_answer(self._broker)
         if dial.error is not None:
-            raise _explained(dial.error, self._broker) from dial.error
+            raise explained(dial.error, self._broker) from dial.error
         return True
 
     def _accepted(self, session: Session, deadline: float, stop: Callable[[], bool]) -> bool:
@@ -165,7 +168,7 @@ def _refused(refusal: Refusal, protocol: Protocol, broker: Broker) -> ConnectFai
     return ConnectFailed(said, "look at the broker's log")
 
 
-def _explained(error: OSError | ValueError, broker: Broker) -> ConnectFailed:
+def explained(error: OSError | ValueError, broker: Broker) -> ConnectFailed:
     """Why name lookup, TCP or TLS failed, in words."""
     match error:
         case socket.gaierror():

@@ -92,7 +92,7 @@ def test_every_document_of_the_program_has_a_schema(ask: Ask) -> None:
     text = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     printed = set(re.findall(r'"schema": "([a-z-]+)/1"', text)) - INTERNAL
     assert printed
-    topics = {"status", "alert", "summary", "lost", "state", "health"}
+    topics = {"status", "alert", "summary", "lost", "state", "health", "doctor"}
     listed = ask("schema").out.split()
     assert printed | {f"mqtt-{topic}" for topic in topics} == set(listed)
 
