@@ -17,12 +17,13 @@ from edge_agent.cli.options import (
     json_option,
     state_option,
 )
-from edge_agent.cli.render import duration, say, table
+from edge_agent.cli.render import duration, say, table, wrapped
 from edge_agent.config.wording import printable
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_agent.service.check import AlertTime, Report
+    from edge_agent.service.check import Report
+    from edge_agent.service.check_speed import AlertTime
 
 
 @click.command()
@@ -72,7 +73,12 @@ def say_times(report: Report) -> None:
     say(f"{printable(str(report.file))}: no mistakes")
     for pipeline, alerts in groupby(report.alerts, key=lambda alert: alert.pipeline):
         rules = list(alerts)
-        say(f"\n{pipeline}: worst time from what happens to its event {rate(rules[0])}")
+        at = rate(rules[0], what_comes(report, pipeline))
+        say(
+            "\n".join(
+                ["", *wrapped("", f"{pipeline}: worst time from what happens to its event {at}")]
+            )
+        )
         table(["rule", "priority", "worst time"], [row(rule) for rule in rules], fold="rule")
 
 
@@ -81,5 +87,11 @@ def row(alert: AlertTime) -> tuple[str, str, str]:
     return alert.rule, alert.priority, worst
 
 
-def rate(alert: AlertTime) -> str:
-    return "with every frame" if alert.fps is None else f"at {alert.fps:g} frames/s"
+def rate(alert: AlertTime, what: str) -> str:
+    return f"with every {what}" if alert.fps is None else f"at {alert.fps:.4g} {what}s/s"
+
+
+def what_comes(report: Report, pipeline: str) -> str:
+    assert report.config is not None  # there are no mistakes
+    source = report.config.sources[report.config.pipelines[pipeline].source]
+    return "window" if source.kind == "signal" else "frame"

@@ -29,6 +29,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 KINDS = tuple(OPTIONS)
 #: These are files: another machine's perhaps, and read to their end.
 FILES = ("csv", "wav")
+#: These are devices of this machine: plugged in later, perhaps.
+DEVICES = ("iio", "serial")
 
 
 @dataclass(frozen=True, slots=True)

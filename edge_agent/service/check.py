@@ -15,7 +15,6 @@ from typing import Any
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.bundles.find import find
 from edge_agent.config.camera_uri import device_path, is_device
-from edge_agent.config.explain import pipeline_spec, worst_time_to_alert
 from edge_agent.config.load import Mistake, in_file_order, mistake, read
 from edge_agent.config.lookup import items, mapping
 from edge_agent.config.rules import plain_rule_spec
@@ -30,21 +29,12 @@ from edge_agent.pipeline.decode.anomaly import LABEL as ANOMALY
 from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.pipeline.family import family_fault
 from edge_agent.pipeline.rulespec import RuleSpec, threshold_fault
+from edge_agent.service.check_recording import listen
 from edge_agent.service.check_signal import fit_faults, uri_faults
-from edge_agent.service.signals import absent_file, windows_a_second
+from edge_agent.service.check_speed import AlertTime, alert_times
+from edge_agent.service.signals import absent_place
 from edge_agent.sources.images import find as find_pictures
 from edge_agent.sources.scene import SceneSpec
-
-
-@dataclass(frozen=True, slots=True)
-class AlertTime:
-    """How long a rule may take from what happens to the event that it opens."""
-
-    pipeline: str
-    rule: str
-    priority: str
-    fps: float | None  # inferred frames a second; None: as many as the source delivers
-    worst_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +65,17 @@ def check(path: Path, state: Path | None, otherwise: Path | None = None) -> Repo
         *_model_faults(pipelines, state, beside, bundles),
         *fit_faults(pipelines, bundles, sources),
     ]
+    heard = listen(sources, pipelines, bundles, beside)
+    faults += heard.faults
     found = [mistake(path, fault, loaded.marks) for fault in faults]
     mistakes = in_file_order([*loaded.mistakes, *found])
     if mistakes or loaded.config is None:
         return Report(path, None, mistakes, (), ())
-    doubts = [*_missing_footage(loaded.config), *_missing_outputs(loaded.config)]
+    doubts = [*_missing_footage(loaded.config), *_missing_outputs(loaded.config), *heard.doubts]
     doubted = (mistake(path, fault, loaded.marks) for fault in doubts)
     warnings = in_file_order([*loaded.warnings, *doubted])
-    return Report(path, loaded.config, (), warnings, tuple(_alert_times(loaded.config)))
+    alerts = tuple(alert_times(loaded.config, bundles, heard.rates))
+    return Report(path, loaded.config, (), warnings, alerts)
 
 
 def _stated_state(data: object, beside: Path) -> Path | None:
@@ -115,8 +108,8 @@ def _missing_footage(config: Config) -> Iterator[Fault]:
             path = device_path(source.uri)
             if not Path(path).exists():
                 yield Fault(("sources", name, "uri"), f"there is no device {printable(path)} yet")
-        if source.kind == "signal" and (absent := absent_file(source)) is not None:
-            yield Fault(("sources", name, "uri"), f"there is no file {printable(absent)} yet")
+        if source.kind == "signal" and (absent := absent_place(source)) is not None:
+            yield Fault(("sources", name, "uri"), f"there is no {absent} yet")
 
 
 def _missing_outputs(config: Config) -> Iterator[Fault]:
@@ -227,29 +220,6 @@ def _no_label(label: str, bundle: Bundle) -> str:
     if not labels:
         return f"{sentence}, allowed: the index of a class, such as 0 (it has no labels)"
     return f"{sentence}, allowed: {listed(labels)}{did_you_mean(label, labels)}"
-
-
-# --- how fast ------------------------------------------------------------------------------------
-
-
-def _alert_times(config: Config) -> Iterator[AlertTime]:
-    for name in config.pipelines:
-        spec = pipeline_spec(config, name)
-        rates = [rate for rate in (spec.gate.max_fps, source_fps(config, spec.source)) if rate]
-        fps = min(rates, default=None)
-        for rule in spec.rules:
-            worst = None if fps is None else worst_time_to_alert(rule, fps)
-            yield AlertTime(name, rule.name, rule.priority.value, fps, worst)
-
-
-def source_fps(config: Config, name: str) -> float | None:
-    """Frames a second that the source is known to deliver; None: only the file itself knows."""
-    source = config.sources[name]
-    if source.kind == "scene":
-        return SceneSpec.parse(source.uri).fps
-    if source.kind == "signal":
-        return windows_a_second(source)
-    return source.fps
 
 
 # --- below ---------------------------------------------------------------------------------------

@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from edge_agent.bundles.bundle import Bundle
+from edge_agent.bundles.manifest import SignalInput
 from edge_agent.config.schema import SignalSource
 from edge_agent.config.schema import Source as SourceConfig
-from edge_agent.config.signal_uri import FILES, SignalUri, parse
+from edge_agent.config.signal_uri import DEVICES, FILES, SignalUri, parse
+from edge_agent.config.wording import printable
 from edge_agent.errors import UsageError
+from edge_agent.sources.machine import MachineSpec
 from edge_agent.sources.signal import Framing, Signal
 from edge_agent.sources.signal_kinds import Access, samples_of
 from edge_agent.types import InputSpec, SignalSpec
@@ -66,17 +70,34 @@ def recorded_signal(
     return Signal(name, samples_of(name, found, Access(rate)), framing)
 
 
-def absent_file(config: SignalSource) -> str | None:
-    """The file that it names and that is not there yet."""
+def absent_place(config: SignalSource) -> str | None:
+    """The file or the device that it names and that is not there yet, in words."""
     uri = parse(config.uri)
-    missing = uri.kind in FILES and uri.place != "-" and not Path(uri.place).exists()
-    return uri.place if missing else None
+    what = "file" if uri.kind in FILES else "device" if uri.kind in DEVICES else None
+    missing = what and uri.place != "-" and not Path(uri.place).exists()
+    return f"{what} {printable(uri.place)}" if missing else None
 
 
-def windows_a_second(config: SignalSource) -> float | None:
-    """As far as the configuration says it; None: only the model or the samples know."""
-    hop = config.hop or config.window
-    return None if hop is None or config.rate_hz is None else config.rate_hz / hop
+def wanted_by(bundle: Bundle) -> SignalSpec | None:
+    """How a model wants its windows; None where it reads pictures."""
+    wanted = bundle.manifest.input
+    return wanted.spec() if isinstance(wanted, SignalInput) else None
+
+
+def windows_a_second(config: SignalSource, wanted: SignalSpec | None) -> float | None:
+    """As far as the configuration or the model says it; None: only the samples know."""
+    rate = config.rate_hz or (wanted.rate_hz if wanted else None)
+    hop = config.hop or (wanted.hop if wanted else config.window)
+    return None if rate is None or hop is None else rate / hop
+
+
+def of_machine(uri: str, within_burst: float, wanted: SignalSpec) -> float | None:
+    """Windows a second of the built-in machine. Of one that is listened to now and then they are
+    not evenly spread: None, unless each burst is one window."""
+    spec = MachineSpec.parse(uri)
+    if spec.every_s is None:
+        return within_burst
+    return 1 / spec.every_s if wanted.window <= spec.burst < wanted.window + wanted.hop else None
 
 
 def one_signal(wanted: list[InputSpec | SignalSpec], source: str) -> SignalSpec | None:

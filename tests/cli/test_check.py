@@ -55,6 +55,25 @@ def test_of_a_right_file_the_worst_times_are_printed(
     assert all(len(line) <= 80 for line in lines)
 
 
+def test_of_a_signal_windows_are_told_and_the_shipped_model_knows_the_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "motor.yaml"
+    path.write_text(
+        'sources: {motor: {kind: signal, uri: "built-in:?seed=7"}}\n'
+        "pipelines:\n  振動:\n    source: motor\n    model: machine-anomaly\n"
+        "    rules: [{name: 異常, score_above: model, for_s: 2, priority: alert}]\n",
+        encoding="utf-8",
+    )
+    assert obey(["check", "-c", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "振動: worst time from what happens to its event at " in out
+    assert " windows/s" in out
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("異常")]
+    assert (row[1], row[-1]) == ("alert", "s")
+    assert float(row[2]) < 5
+
+
 def test_mistakes_are_one_line_each_on_stderr_and_exit_2(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,111 @@ def test_a_uri_that_asks_for_what_is_not_is_named(
     (only,) = said(check(site(uri=uri), None))
     assert only.startswith("3:30: sources.motor.uri: ")
     assert mistake in only
+
+
+@pytest.mark.parametrize(
+    ("uri", "said_of_it"),
+    [
+        ("serial:/dev/ttyNone7", "there is no device /dev/ttyNone7 yet"),
+        ("iio:/sys/bus/iio/devices/iio:none", "there is no device /sys/bus/iio/devices/iio:none"),
+    ],
+)
+def test_a_sensor_that_is_not_plugged_in_yet_is_a_warning(
+    site: Callable[..., Path], uri: str, said_of_it: str
+) -> None:
+    report = check(site(uri=uri), None)
+    assert report.config is not None
+    (warning,) = report.warnings
+    assert warning.path == "sources.motor.uri"
+    assert warning.message.startswith(said_of_it)
+
+
+def test_a_recording_that_is_here_is_right(site: Callable[..., Path], recording: Path) -> None:
+    report = check(site(uri="csv:motor.csv?columns=x"), None)
+    assert (report.mistakes, report.warnings) == ((), ())
+
+
+def _wav(path: Path, rate: int, channels: int = 1) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(bytes(2 * channels * rate))
+
+
+@pytest.mark.parametrize(
+    ("uri", "signal", "mistake"),
+    [
+        ("csv:motor.csv?columns=y", {}, "has no column"),
+        ("csv:motor.csv", {"channels": 2}, "source motor has 1 channel, the model wants 2"),
+        ("csv:motor.csv", {"rate_hz": 2000}, "1000 samples a second, its rate_hz or its model"),
+        ("wav:other.wav", {}, "8000 samples a second, its rate_hz or its model says 1000"),
+        ("wav:other.wav?channels=3", {}, "other.wav has no channel 3"),
+        ("built-in:?rate_hz=8000", {}, "8000 samples a second, its rate_hz or its model says 1000"),
+    ],
+)
+def test_a_recording_that_is_here_and_does_not_fit_is_a_mistake(
+    site: Callable[..., Path],
+    recording: Path,
+    uri: str,
+    signal: dict[str, int],
+    mistake: str,
+) -> None:
+    _wav(recording.parent / "other.wav", 8000)
+    (only,) = said(check(site(uri=uri, **signal), None))
+    assert only.startswith("3:30: sources.motor.uri: ")
+    assert mistake in only
+
+
+def test_a_wrong_recording_is_named_beside_other_mistakes(
+    site: Callable[..., Path], recording: Path
+) -> None:
+    report = check(site("ruels: []", uri="csv:motor.csv?columns=y"), None)
+    assert [each.path for each in report.mistakes] == ["sources.motor.uri", "pipelines.hum.ruels"]
+
+
+def test_a_recording_that_cannot_be_decoded_is_a_warning(
+    site: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "motor.wav").write_bytes(b"no sound")
+    report = check(site(uri="wav:motor.wav"), None)
+    assert report.config is not None
+    (warning,) = report.warnings
+    assert "not a WAV file that can be read" in warning.message
+
+
+def test_what_grows_and_pipes_are_left_alone(site: Callable[..., Path], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "motor.csv")
+    assert check(site(), None).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("uri", "signal", "fps"),
+    [
+        ("tcp:127.0.0.1:4000", {}, 1000 / 32),  # only the model says what a window is
+        ("csv:absent.csv", {}, 1000 / 32),
+        ("csv:motor.csv", {"rate_hz": None}, 1000 / 32),  # only the recording says its rate
+        ("csv:absent.csv", {"rate_hz": None}, None),
+        ("wav:other.wav", {"rate_hz": None}, 8000 / 32),
+        ("built-in:", {"rate_hz": None}, 8000 / 32),
+        ("built-in:?burst=64&every_s=60", {"rate_hz": None, "hop": 64}, 1 / 60),
+        ("built-in:?burst=256&every_s=60", {"rate_hz": None}, None),  # seven at once, then none
+    ],
+)
+def test_the_worst_time_to_alert_is_known_where_anything_tells_the_rate(
+    site: Callable[..., Path], recording: Path, uri: str, signal: dict[str, Any], fps: float | None
+) -> None:
+    _wav(recording.parent / "other.wav", 8000)
+    (alert,) = check(site(uri=uri, **signal), None).alerts
+    assert alert.fps == (None if fps is None else pytest.approx(fps))
+    if fps is None:
+        assert alert.worst_s is None
+    else:
+        assert alert.worst_s is not None
+        assert 0.2 < alert.worst_s <= 0.2 + 2 / fps + 1e-9  # for_s in whole windows, and one more
+
+
+def test_the_rate_of_the_gate_counts_where_it_is_slower(site: Callable[..., Path]) -> None:
+    (alert,) = check(site(RULE + "\n    gate: {max_fps: 2}"), None).alerts
+    assert (alert.fps, alert.worst_s) == (2.0, 1.0)
 
 
 def test_a_rate_that_nothing_tells_is_named(site: Callable[..., Path]) -> None:
