@@ -49,13 +49,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One item of a source that could not be read: counted as `failed`, never silently skipped."""
+    """One item of a source that could not be read: counted as `failed`, never silently skipped.
+
+    `counted` False: a stretch of a signal that harmed no window. It is told, and nothing else:
+    no frame is missing, and the index is that of the next one.
+    """
 
     source: str
     index: int
     time: float
     name: str
     reason: str
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

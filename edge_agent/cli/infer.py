@@ -22,7 +22,9 @@ from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_agent.bundles.guess import Wish
+    from edge_agent.config.signal_uri import SignalUri
     from edge_agent.policy.inference import Inferred
+    from edge_agent.service.inference import Input
     from edge_agent.service.models import Opened
     from edge_agent.types import Detection, ModelSpec, Numbers
 
@@ -48,16 +50,17 @@ def command(model: str, inputs: tuple[str, ...], **options: Any) -> int:
     """Run MODEL (a bundle's name, folder or .tar, or a bare .tflite) on pictures or signals.
 
     An INPUT is a picture, for a model of signals a .csv, .wav or .npy file; or a folder of them, or
-    a pattern. Those that cannot be read are named; the others are done, and the exit code is 1.
+    a pattern; csv:FILE?columns=a,b and wav:FILE?channels=1 choose channels. Those that cannot be
+    read are named; the others are done, and the exit code is 1.
     """
     from edge_agent.service.models import Demand, open_named
 
     state, as_json = state_directory(options["state"], options["config"]), options["as_json"]
     demand = Demand(options["engine"], options["threads"] or "auto")
     opened = open_named(model, wish(options), demand, state)
-    files, absent = _find(inputs, opened.spec)
-    drawings = _drawings(files, options["out"], opened.spec)
-    unread = [*absent, *_each(opened, files, drawings, as_json)]
+    found, absent = _find(inputs, opened.spec)
+    drawings = _drawings([each.path for each in found], options["out"], opened.spec)
+    unread = [*absent, *_each(opened, found, drawings, as_json)]
     for reason in unread:
         say_error("failed", reason, "", as_json)
     if not as_json:
@@ -84,23 +87,44 @@ def say_guesses(guessed: Numbers) -> None:
         _say_wrapped("guessed: " + ", ".join(f"{key} {value}" for key, value in guessed.items()))
 
 
-def _find(inputs: Sequence[str], spec: ModelSpec) -> tuple[list[Path], list[str]]:
+def _find(given: Sequence[str], spec: ModelSpec) -> tuple[list[Input], list[str]]:
     """Every file that is there, and a sentence for each input that is not."""
+    from edge_agent.service.inference import Input
     from edge_agent.sources import images, recordings
     from edge_agent.types import SignalSpec
 
     signals = isinstance(spec.input, SignalSpec)
     what = "signal" if signals else "picture"
-    files: list[Path] = []
+    suffixes = recordings.SUFFIXES if signals else images.SUFFIXES
+    inputs: list[Input] = []
     absent: list[str] = []
-    for given in inputs:
-        if found := images.find(given, recordings.SUFFIXES if signals else images.SUFFIXES):
-            files += found
+    for each in given:
+        if found := images.find(each, suffixes):
+            inputs += [Input(click.format_filename(path), path) for path in found]
+        elif (uri := _recording(each)) is not None:
+            inputs.append(Input(each, Path(uri.place), uri))
         else:
-            absent.append(f"there is no {what} at {click.format_filename(given)}")
-    if not files:
+            absent.append(f"there is no {what} at {click.format_filename(each)}")
+    if not inputs:
         raise UsageError(absent[0], f"give a {what}, a folder of {what}s or a pattern")
-    return files, absent
+    return inputs, absent
+
+
+def _recording(given: str) -> SignalUri | None:
+    """A file with its kind, as a source's `uri` has it. Raises UsageError for one that is wrong, or
+    of a kind that is no file."""
+    from edge_agent.config.signal_uri import FILES, KINDS, parse
+
+    kind = given.partition(":")[0]
+    if kind == given or kind not in KINDS:
+        return None
+    if kind not in FILES:
+        raise UsageError(
+            f"{given}: infer reads files, and {kind}: is none", f"edge-agent sources test {given}"
+        )
+    uri = parse(given)
+    uri.refuse(("follow",), "infer")
+    return uri if Path(uri.place).exists() else None
 
 
 def _drawings(pictures: Sequence[Path], out: Path | None, spec: ModelSpec) -> dict[Path, Path]:
@@ -124,9 +148,10 @@ def _drawings(pictures: Sequence[Path], out: Path | None, spec: ModelSpec) -> di
 
 
 def _each(
-    opened: Opened, files: Iterable[Path], drawings: Mapping[Path, Path], as_json: bool
+    opened: Opened, inputs: Iterable[Input], drawings: Mapping[Path, Path], as_json: bool
 ) -> list[str]:
-    """Run the model on every input and say what it found; a sentence for each unreadable one."""
+    """Run the model on every input and say what it found; a sentence for each unreadable one. What
+    harmed no window is told as it comes."""
     from edge_agent.policy.documents import dump
     from edge_agent.policy.inference import inference_document
     from edge_agent.service.draw import drawn, write_picture
@@ -135,10 +160,14 @@ def _each(
 
     spec, ask = opened.spec, inference(opened, drawn=bool(drawings))
     unread = []
-    for path, window, item in items(opened, files):
-        name = click.format_filename(path)
+    for each, window, item in items(opened, inputs):
+        name, path = each.name, each.path
         if isinstance(item, Broken):
-            unread.append(f"{name}: {item.reason[:1].lower()}{item.reason[1:]}")
+            reason = f"{name}: {item.reason[:1].lower()}{item.reason[1:]}"
+            if item.counted:
+                unread.append(reason)
+            else:
+                say_error("damaged", reason, "", as_json)
             continue
         inferred = replace(ask(name, item.data), window=window)
         if as_json:

@@ -84,7 +84,8 @@ def command(files: tuple[str, ...], **options: Any) -> int:
             if before is None:
                 click.echo("".join(f"{line}\n" for line in result.events), nl=False)
             for item in result.broken:
-                click.echo(f"edge-agent: {item.name}, item {item.index}: {item.reason}", err=True)
+                which = f", item {item.index}" if item.counted else ""
+                click.echo(f"edge-agent: {item.name}{which}: {item.reason}", err=True)
     _report(merged(results, time.perf_counter() - began), options["report"])
     if before is not None:
         diff = difference(before, events, options["tolerance"])
@@ -149,8 +150,16 @@ def _all_there(files: Iterable[str]) -> None:
     for name in files:
         if name.startswith(SCHEME) or is_pattern(name):
             continue
-        if not Path(name).exists():
+        if not Path(_place(name)).exists():
             raise UsageError(f"there is no file {name}", "check its name")
+
+
+def _place(name: str) -> str:
+    """The file itself, of one that is named with its kind: csv:FILE?columns=x."""
+    from edge_agent.config.signal_uri import FILES, parse
+
+    kind = name.partition(":")[0]
+    return parse(name).place if kind in FILES and kind != name else name
 
 
 def _nothing_read(result: Replayed) -> bool:

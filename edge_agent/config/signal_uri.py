@@ -122,6 +122,12 @@ def parse(uri: str) -> SignalUri:
     return SignalUri(kind, place, options, uri)
 
 
+def quoted(name: str) -> str:
+    """A name as it stands in an option: what would end it or mean something else there is written
+    in hexadecimal."""
+    return "".join(f"%{ord(each):02X}" if each in "%&+;#" else each for each in name)
+
+
 #: One of each kind, for sentences.
 EXAMPLES = {
     "csv": "csv:vibration.csv",

@@ -70,7 +70,13 @@ class Capture:
         self._last_item = now()  # that was a frame
         self._taken = -math.inf  # the latest time given to an item: none steps back
         self._told: dict[tuple[str, str], float] = {}  # of broken items: when, by name and kind
-        self.facts = SourceFacts(since=now())
+        self._facts = SourceFacts(since=now())
+
+    @property
+    def facts(self) -> SourceFacts:
+        """As they are now: a signal may count gaps for long without delivering a window."""
+        notes = self._source.notes if isinstance(self._source, Noting) else {}
+        return replace(self._facts, notes=dict(notes))
 
     def run(self, stop: threading.Event) -> None:
         """Until the stop event, or the end of a recorded source."""
@@ -105,6 +111,9 @@ class Capture:
             if item is None:
                 self._ended()
                 return
+            if isinstance(item, Broken) and not item.counted:
+                self._tell(item, self._now())
+                continue
             while (wait := due - self._now()) > 0 and not stop.wait(min(wait, LONGEST_HOLD_S)):
                 pass
             # A slow decoder must not be followed by a burst: the pace starts again from now.
@@ -117,7 +126,7 @@ class Capture:
         if isinstance(item, Broken):
             self._tell(item, now)
         else:
-            if self.facts.state != "delivering":
+            if self._facts.state != "delivering":
                 self._found(now)
             self._last_item = now
         taken = now
@@ -128,11 +137,8 @@ class Capture:
         item = replace(item, time=taken, index=next(self._numbers))
         for slot in self._slots:
             slot.offer(item)
-        facts = self.facts
-        notes = self._source.notes if isinstance(self._source, Noting) else {}
-        self.facts = replace(
-            facts, frames=facts.frames + 1, failed=facts.failed + broken, notes=notes
-        )
+        facts = self._facts
+        self._facts = replace(facts, frames=facts.frames + 1, failed=facts.failed + broken)
 
     def _tell(self, item: Broken, now: float) -> None:
         """A camera or a sensor may send garbage many times a second: the same is told once a
@@ -146,22 +152,22 @@ class Capture:
             log.warning("broken item source=%s name=%s reason=%r", *_named(item))
 
     def _found(self, now: float) -> None:
-        away = now - self._last_item if self.facts.state == "lost" else 0.0
+        away = now - self._last_item if self._facts.state == "lost" else 0.0
         for slot in self._slots:
             slot.was_away(away)
         log.info("source delivers source=%s away_s=%.1f", self._source.name, away)
-        self.facts = replace(self.facts, state="delivering", since=now, reason="", next="")
+        self._facts = replace(self._facts, state="delivering", since=now, reason="", next="")
 
     def _lost(self, loss: EdgeError) -> None:
-        if self.facts.state != "lost":  # once per loss, however many attempts follow
+        if self._facts.state != "lost":  # once per loss, however many attempts follow
             log.warning("source lost source=%s reason=%r", self._source.name, loss.message)
-            losses = self.facts.losses + 1
-            self.facts = replace(self.facts, state="lost", since=self._now(), losses=losses)
-        self.facts = replace(self.facts, reason=loss.message, next=loss.next)
+            losses = self._facts.losses + 1
+            self._facts = replace(self._facts, state="lost", since=self._now(), losses=losses)
+        self._facts = replace(self._facts, reason=loss.message, next=loss.next)
 
     def _ended(self) -> None:
-        log.info("source ended source=%s frames=%d", self._source.name, self.facts.frames)
-        self.facts = replace(self.facts, state="ended", since=self._now())
+        log.info("source ended source=%s frames=%d", self._source.name, self._facts.frames)
+        self._facts = replace(self._facts, state="ended", since=self._now())
         for slot in self._slots:
             slot.end()
 

@@ -151,7 +151,8 @@ def _answers(opened: Opened, cases: Sequence[Case], unread: list[str]) -> Iterat
         opened.engine.reset()
         for item, covered in _frames(case.file, opened.spec.input):
             if isinstance(item, Broken):
-                unread.append(f"{case.file}: {item.reason}")
+                if item.counted:
+                    unread.append(f"{case.file}: {item.reason}")
             else:
                 yield case, covered, ask(case.file, item.data).found
 

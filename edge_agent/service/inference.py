@@ -5,19 +5,21 @@ The model sees and answers as in a pipeline, but nothing is gated, followed or r
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_agent.config.signal_uri import SignalUri
 from edge_agent.errors import UsageError
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.prepare import preparer
 from edge_agent.policy.inference import Inferred
 from edge_agent.service.models import Opened
+from edge_agent.sources import first_bytes, images, recordings
 from edge_agent.sources.images import read_picture
-from edge_agent.sources.recordings import open_windows
 from edge_agent.types import Broken, Frame, ModelSpec, SignalSpec
 
 if TYPE_CHECKING:
@@ -51,32 +53,82 @@ def inference(opened: Opened, *, drawn: bool = False) -> Callable[[str, Array], 
     return ask
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file as a person named it; `uri` where they chose its channels."""
+
+    name: str
+    path: Path
+    uri: SignalUri | None = None
+
+
 def items(
-    opened: Opened, files: Iterable[Path]
-) -> Iterator[tuple[Path, int | None, Frame | Broken]]:
-    """Every input of the files: the picture, or each window with its number. A model that keeps a
+    opened: Opened, inputs: Iterable[Input]
+) -> Iterator[tuple[Input, int | None, Frame | Broken]]:
+    """Every item of the inputs: the picture, or each window with its number. A model that keeps a
     state forgets it before each signal."""
     wanted = opened.spec.input
-    for path in files:
-        nothing = Broken("infer", 0, 0.0, path.name, "")
-        if isinstance(wanted, SignalSpec):
+    for each in inputs:
+        nothing = Broken("infer", 0, 0.0, each.path.name, "")
+        unfit = _unfit(each, opened.spec)
+        if unfit:
+            yield each, None, replace(nothing, reason=unfit)
+        elif isinstance(wanted, SignalSpec):
             opened.engine.reset()
-            for item in _windows(path, wanted, nothing):
-                yield path, item.index, item
+            for item in _windows(each, wanted, nothing):
+                yield each, item.index, item
         else:
-            yield path, None, read_picture(path, nothing)
+            yield each, None, read_picture(each.path, nothing)
 
 
-def _windows(path: Path, wanted: SignalSpec, nothing: Broken) -> Iterator[Frame | Broken]:
-    source = open_windows(path, wanted)
+def _unfit(each: Input, spec: ModelSpec) -> str:
+    """Why a file is not even read, as a sentence about `it`; "" where it is."""
+    if not each.path.is_file():  # a device or a pipe might never end
+        return f"it is {_what_it_is(each.path)}, and files are read"
+    signals, suffix = isinstance(spec.input, SignalSpec), each.path.suffix.lower()
+    if signals and (suffix in images.SUFFIXES or first_bytes.is_picture(_head(each.path))):
+        return f"it is a picture; model {spec.name} reads signals: .npy, .csv, .wav"
+    if not signals and (each.uri or suffix in recordings.SUFFIXES):
+        return f"it is a signal; model {spec.name} reads pictures: .jpg, .png, ..."
+    return ""
+
+
+def _what_it_is(path: Path) -> str:
+    kinds = {
+        "a named pipe": path.is_fifo,
+        "a device": lambda: path.is_char_device() or path.is_block_device(),
+        "a folder": path.is_dir,
+        "a socket": path.is_socket,
+    }
+    return next((what for what, is_it in kinds.items() if is_it()), "gone")
+
+
+def _head(path: Path) -> bytes:
     try:
+        with path.open("rb") as file:
+            return file.read(first_bytes.TELLING)
+    except OSError:
+        return b""  # whoever reads it will say so
+
+
+def _windows(each: Input, wanted: SignalSpec, nothing: Broken) -> Iterator[Frame | Broken]:
+    source = None
+    try:
+        source = recordings.open_windows(each.path, wanted, each.uri)
         source.open()
         while (item := source.read()) is not None:
             yield item
     except UsageError as fault:
-        yield replace(nothing, reason=fault.message)
+        # The file's name stands in front of the sentence already.
+        yield replace(nothing, reason=_about_it(fault.in_one_line, each.path.name))
     finally:
-        source.close()
+        if source is not None:
+            source.close()
+
+
+def _about_it(sentence: str, name: str) -> str:
+    said = sentence.removeprefix(f"source {name}")
+    return said.removeprefix(": ") if said.startswith(": ") else re.sub("^ ", "it ", said)
 
 
 def _all_points(spec: ModelSpec) -> ModelSpec:

@@ -133,7 +133,7 @@ def _watch(source: Source, found: Delivery) -> None:
                 looked = now
                 found.looks.append(_look(item.data))
         if isinstance(item, Broken):
-            found.broken += 1
+            found.broken += item.counted
             found.damage = item.reason
         found.ended = item is None
 

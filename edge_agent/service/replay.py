@@ -185,12 +185,14 @@ class Play:
 
     def _one(self, runner: Runner, item: Item, place: int) -> Outcome | None:
         of = replace(item.of, source=runner.assembled.spec.source)
+        if isinstance(of, Broken) and runner is self._runners[0]:
+            self.broken.append(of)
+        if isinstance(of, Broken) and not of.counted:
+            return None
         runner.account.offer()
         runner.meter.add_one("capture", item.took)
         if isinstance(of, Broken):
             runner.account.fail()
-            if runner is self._runners[0]:
-                self.broken.append(of)
             return None
         outcome = runner.work(of, self._around, item.ahead[place])
         self._keep(runner, runner.last_closed)

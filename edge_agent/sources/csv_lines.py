@@ -30,6 +30,20 @@ LONGEST_LINE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class BadLines:
+    """A run of lines that are no samples, by number."""
+
+    first: int
+    last: int
+
+    @property
+    def damage(self) -> Damage:
+        if self.first == self.last:
+            return Damage(f"line {self.first} is no sample")
+        return Damage(f"lines {self.first} to {self.last} are no samples")
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which columns are the channels (() all but the time) and which is the time ("" by name)."""
 
@@ -72,8 +86,23 @@ class Lines:
         if line.strip():
             self._is_header(line)
 
-    def read(self, lines: Sequence[str]) -> Iterator[Block | Damage]:
-        """The samples of the next lines, then a word about each stretch of bad ones.
+    @property
+    def number(self) -> int:
+        """Of the latest line, from 1."""
+        return self._number
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels: the header's, or their numbers. () before the first sample."""
+        if self.layout is None:
+            return ()
+        return tuple(
+            self._header[place] if self._header else str(place + 1)
+            for place in self.layout.channels
+        )
+
+    def read(self, lines: Sequence[str]) -> Iterator[Block | BadLines]:
+        """The samples of the next lines, then each run of bad ones.
 
         Raises UsageError when a wanted column is not there.
         """
@@ -93,9 +122,7 @@ class Lines:
         if self.layout is not None and rows:
             yield from _blocks(rows, self.layout)
         self.bad += len(bad)
-        for first, last in _stretches(bad):
-            what = f"line {first} is" if first == last else f"lines {first} to {last} are"
-            yield Damage(f"{what} no sample{'s' * (first != last)}")
+        yield from _runs(bad)
 
     # --- the layout ------------------------------------------------------------------------------
 
@@ -184,11 +211,10 @@ def _blocks(rows: list[list[float]], layout: Layout) -> Iterator[Block]:
     yield Block(values, times)
 
 
-def _stretches(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of consecutive numbers."""
+def _runs(numbers: list[int]) -> Iterator[BadLines]:
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]
-        yield members[0], members[-1]
+        yield BadLines(members[0], members[-1])
 
 
 def _whole_times(times: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -2,8 +2,8 @@
 
 Rules of a NumPy file: its rows are windows where each has as many numbers as one, whatever their
 shape; the whole is one window where it has as many; else it is samples, one a row, that are cut
-like any others. Nothing in it is filled in: a window with a number that is none is broken. Objects
-are never loaded (they would run code).
+like any others. What is no number (NaN, infinite) is a missing sample, as it is in any signal.
+Objects are never loaded (they would run code).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from edge_agent.config.signal_uri import SignalUri
 from edge_agent.errors import UsageError
-from edge_agent.sources.csv_lines import Wanted
 from edge_agent.sources.signal import Framing, Signal
-from edge_agent.sources.signal_csv import CsvFile
-from edge_agent.sources.signal_wav import WavFile
+from edge_agent.sources.signal_kinds import Access, samples_of
+from edge_agent.sources.windower import mended
 from edge_agent.types import Broken, Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".csv", ".tsv", ".wav", ".npy"})
 
 
-def open_windows(path: Path, wanted: SignalSpec) -> Source:
+def open_windows(path: Path, wanted: SignalSpec, uri: SignalUri | None = None) -> Source:
     """Every window of a file, as the model wants it; not opened yet. Any name that is neither .npy
-    nor .wav is one of CSV.
+    nor .wav is one of CSV, unless a `uri` says what it is and which of its channels.
 
     Where neither the file nor the model tells the rate, the times are those of one sample a second.
     """
     name, suffix = path.name, path.suffix.lower()
-    if suffix == ".npy":
+    if uri is None and suffix == ".npy":
         return NumpyFile(name, path, wanted)
-    samples = WavFile(name, path) if suffix == ".wav" else CsvFile(name, path, Wanted())
+    uri = uri or SignalUri("wav" if suffix == ".wav" else "csv", str(path), {}, str(path))
     framing = Framing(wanted.window, wanted.hop, wanted.rate_hz, wanted.channels, assumed_hz=1.0)
-    return Signal(name, samples, framing)
+    return Signal(name, samples_of(name, uri, Access()), framing)
 
 
 class NumpyFile:
@@ -78,10 +78,10 @@ class NumpyFile:
             return self._broken(0, self._fault) if index == 0 else None
         if self._windows is None or index >= len(self._windows):
             return None
-        window = np.array(self._windows[index], np.float32)
-        wrong = int((~np.isfinite(window)).sum())
-        if wrong:
-            return self._broken(index, f"window {index} has {wrong} values that are no numbers")
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and so missing
+            window = mended(np.array(self._windows[index], np.float32))
+        if isinstance(window, str):
+            return self._broken(index, f"window {index}: {window}")
         return Frame(self.name, index, self._time(index), window, self._path.name)
 
     def close(self) -> None:

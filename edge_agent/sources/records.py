@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.sources.csv_lines import LONGEST_LINE, Lines
+from edge_agent.sources.csv_lines import LONGEST_LINE, BadLines, Lines
 from edge_agent.sources.signal import Block, Damage
 
 _DTYPES = {"i16le": "<i2", "f32le": "<f4"}
@@ -132,4 +132,5 @@ class LineRecords:
         if self._entered and lines:
             del lines[0]
             self._entered = False
-        return self._lines.read([line.decode("utf-8", "replace") for line in lines])
+        for found in self._lines.read([line.decode("utf-8", "replace") for line in lines]):
+            yield found.damage if isinstance(found, BadLines) else found

@@ -3,7 +3,8 @@
 The kinds (`signal_csv.py`, `signal_wav.py`, ...) deliver samples through the port `Samples`; here
 they are cut into windows (`windower.py`) and judged: the count of channels, the rate, what is
 missing. Rules: a window is a `Frame` whose data is (window, channels) float32 and whose time is
-that of its last sample; what cannot be read is one `Broken` item, and reading goes on behind it.
+that of its last sample; one in which too much is missing is a `Broken` item. What could not be read
+between the samples is told by a `Broken` that does not count, and reading goes on behind it.
 Read `signal_csv.py` for a recording next, `signal_stream.py` for what is live.
 """
 
@@ -34,13 +35,19 @@ TELLING = 128
 
 @dataclass(frozen=True, slots=True)
 class SamplesInfo:
-    """What samples say of themselves once they are open; None where they cannot know."""
+    """What samples say of themselves once they are open; None where they cannot know.
+
+    `names` are those of the channels, and `choosing` is the uri that chooses among them, up to the
+    first name.
+    """
 
     rate_hz: float | None
     channels: int | None
     samples: int | None = None  # in all
     dated: bool = False  # their times are seconds since the epoch
     file: str = ""  # the name of the file that they come from
+    names: tuple[str, ...] = ()
+    choosing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A stretch that could not be read."""
+    """A stretch that could not be read. `fails`: there should have been windows, and there are
+    none; else the samples around it are whole."""
 
     reason: str
+    fails: bool = False
 
 
 class Samples(Protocol):
@@ -123,7 +132,7 @@ class Signal:
         self._latest: float | None = None  # time of the latest sample
         self._round = 0  # samples since the recording began, or began again
         self._telling: list[NDArray[np.float64]] = []  # times by which the rate will be judged
-        self._told = False  # that something is wrong with this round
+        self._told = False  # why this round has no window
         self._patience = Patience(framing.stall_s, 0.0, 0.0)  # with what a live source sends
         self._held: deque[Block | Damage] = deque()  # read, and not yet cut
         self._items: deque[Frame | Broken] = deque()
@@ -133,8 +142,8 @@ class Signal:
     def notes(self) -> dict[str, int]:
         """What is worth telling beside the windows: `gaps`, `jitter`, `missing_samples`, the kind's
         own. Any thread may ask."""
-        now = self._counts.copy() + _counted(self._windower)
-        return {**now, **{word: n for word, n in self._samples.notes.items() if n}}
+        now = self._counts + _counted(self._windower)
+        return {**now, **{word: n for word, n in dict(self._samples.notes).items() if n}}
 
     def open(self) -> SourceInfo:
         """Raises UsageError when channels or rate are others than they must be."""
@@ -147,8 +156,10 @@ class Signal:
         told = self._info.rate_hz or measured
         empty = first is None and not self.live
         self._rate = told or 1.0 if empty else self._judged_rate(told)
-        self._counts += _counted(self._windower)
-        self._windower = Windower(framing.window, framing.hop, 1 / self._rate)
+        self._counts, self._windower = (
+            self._counts + _counted(self._windower),
+            Windower(framing.window, framing.hop, 1 / self._rate),
+        )
         span_s = framing.window / self._rate
         self._patience = Patience(framing.stall_s, span_s, time.monotonic())
         windows = None
@@ -167,8 +178,8 @@ class Signal:
                 if not self._goes_on():
                     break
             elif isinstance(block, Damage):
-                self._told = True
-                self._items.append(self._broken(block.reason))
+                self._told |= block.fails
+                self._items.append(self._broken(block.reason, counted=block.fails))
             else:
                 self._cut(block)
         return self._items.popleft() if self._items else None
@@ -194,12 +205,22 @@ class Signal:
     def _judge_channels(self, first: Block | None) -> None:
         wanted = self._framing.channels
         there = self._info.channels if first is None else first.values.shape[1]
-        if None not in (wanted, there) and wanted != there:
-            raise UsageError(
-                f"source {self.name} has {there} channel{'s' * (there != 1)}, "
-                f"the model wants {wanted}",
-                "choose with ?columns= or ?channels= in its uri",
-            )
+        if wanted is None or there is None or wanted == there:
+            return
+        names = f" ({', '.join(self._info.names)})" if self._info.names else ""
+        raise UsageError(
+            f"source {self.name} has {there} channel{'s' * (there != 1)}{names}, "
+            f"the model wants {wanted}",
+            self._how_to_choose(wanted, there),
+        )
+
+    def _how_to_choose(self, wanted: int, there: int) -> str:
+        """What to type, where that is known."""
+        if there < wanted:
+            return f"record {wanted} channels, or use a model of {there}"
+        if not self._info.names:
+            return "choose with ?columns= or ?channels= in its uri"
+        return f'choose, as in "{self._info.choosing}{",".join(self._info.names[:wanted])}"'
 
     def _judged_rate(self, found: float | None) -> float:
         """The rate that counts: the data's own, which must be about the stated one."""
@@ -289,12 +310,14 @@ class Signal:
                 self._judged_rate(rate_of(times, self._slack(block)))
 
     def _goes_on(self) -> bool:
-        """At the end of the samples: whether there is more to come, if only a word about it."""
-        if self._round < self._framing.window and not self._told:
-            reason = f"{self._round} samples are no window of {self._framing.window}"
-            self._items.append(self._broken(reason))
+        """At the end of the samples: whether there is more to come, if only a word about it. A
+        recording without a window is not begun again: it would come to nothing without end."""
+        if self._round < self._framing.window:
+            if not self._told:
+                there = f"{self._round} sample{'s are' if self._round != 1 else ' is'}"
+                self._items.append(self._broken(f"{there} no window of {self._framing.window}"))
             self._told = True
-            return True
+            return bool(self._items)
         if not self._framing.loop:
             return False
         self._samples.close()
@@ -303,11 +326,11 @@ class Signal:
         self._windower.restart()
         return True
 
-    def _broken(self, reason: str, moment: float | None = None) -> Broken:
+    def _broken(self, reason: str, moment: float | None = None, *, counted: bool = True) -> Broken:
         if moment is None:
             moment = time.monotonic() if self.live else self._latest or self._framing.origin
-        self._index += 1
-        return Broken(self.name, self._index - 1, moment, self._info.file, reason)
+        index, self._index = self._index, self._index + counted
+        return Broken(self.name, index, moment, self._info.file, reason, counted)
 
 
 def _counted(windower: Windower) -> Counter[str]:

@@ -87,10 +87,13 @@ class Stream(Wakeable):
         self.close()
         with self._busy:
             self._wake = Wake()
-            self._counts.update(self._records.notes)
             self._ready.clear()
             self._descriptor = self._tap.connect(self._wake)
-            self._records = self._form.records(self._tap)
+            # Not before: a connection that fails must not count the last one again.
+            self._counts, self._records = (
+                self._counts + Counter(self._records.notes),
+                self._form.records(self._tap),
+            )
         return SamplesInfo(None, self._records.channels)
 
     def read(self) -> Block | Damage | None:

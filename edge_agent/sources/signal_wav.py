@@ -80,14 +80,21 @@ class WavFile:
         self._stated = None if length in _UNKNOWN else length // self._format.bytes
         self._check_channels()
         count = len(self._channels) or self._format.channels
-        return SamplesInfo(self._format.rate_hz, count, self._stated, file=self._path.name)
+        return SamplesInfo(
+            rate_hz=self._format.rate_hz,
+            channels=count,
+            samples=self._stated,
+            file=self._path.name,
+            names=tuple(str(each) for each in self._channels or range(1, count + 1)),
+            choosing=f"wav:{self._path}?channels=",
+        )
 
     def read(self) -> Block | Damage | None:
         if self._file is None:
             return None
         if self._fault:
             self.close()
-            return Damage(self._fault)
+            return Damage(self._fault, fails=True)
         wanted = SAMPLES if self._stated is None else min(SAMPLES, self._stated - self._read)
         data = self._file.read(wanted * self._format.bytes)
         count = len(data) // self._format.bytes
@@ -96,7 +103,8 @@ class WavFile:
             return Block(self._chosen(_numbers(data, count, self._format)))
         self.close()
         if self._stated is not None and self._read < self._stated:
-            return Damage(f"truncated: it ended after {self._read} of {self._stated} samples")
+            reason = f"truncated: it ended after {self._read} of {self._stated} samples"
+            return Damage(reason, fails=True)
         return None
 
     def close(self) -> None:

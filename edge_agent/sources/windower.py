@@ -86,7 +86,7 @@ class Windower:
         """Where a gap lies, or time runs backwards, before a sample of this block."""
         steps = np.diff(times, prepend=times[0] if self._latest is None else self._latest)
         if self._step is None and len(steps) > 2:
-            self._step = usual_step(steps)
+            self._step = self._coarse(steps if self._latest is not None else steps[1:])
         usual = max(self._step or 0.0, self._period)
         # A block's times are the sum of many roundings: the limit itself is still jitter.
         slack = slack * (1 + 1e-9)
@@ -94,6 +94,12 @@ class Windower:
         jumps = (steps > max(GAP_PERIODS * usual, usual + slack)) | (steps < min(0, usual - slack))
         self.jitter += int((odd & ~jumps).sum())
         return [int(place) for place in np.flatnonzero(jumps)]
+
+    def _coarse(self, steps: NDArray[np.float64]) -> float:
+        """The step of a clock that stands still for several samples; 0 of a finer one."""
+        step = usual_step(steps) or 0.0
+        still = float((steps == 0).mean())
+        return step if still >= 0.5 * (1 - self._period / max(step, self._period)) else 0.0
 
     def _cut(
         self, values: NDArray[np.float32], times: NDArray[np.float64]
@@ -115,13 +121,19 @@ class Windower:
         self._values, self._times = values[used:], times[used:]
 
     def _made(self, values: NDArray[np.float32], last: int, time: float) -> Window | Spoilt:
-        finite = np.isfinite(values)
-        if finite.all():
-            return Window(values, last, time)
-        worst = int((~finite).sum(axis=0).max())
-        if worst > FILLED_AT_MOST * len(values):
-            return Spoilt(f"{worst} of {len(values)} samples are missing", last, time)
-        return Window(_filled(values, finite), last, time)
+        whole = mended(values)
+        return Spoilt(whole, last, time) if isinstance(whole, str) else Window(whole, last, time)
+
+
+def mended(values: NDArray[np.float32]) -> NDArray[np.float32] | str:
+    """A window with what is missing filled in; why not, where too much is."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    worst = int((~finite).sum(axis=0).max())
+    if worst > FILLED_AT_MOST * len(values):
+        return f"{worst} of {len(values)} samples {'are' if worst > 1 else 'is'} missing"
+    return _filled(values, finite)
 
 
 def _filled(values: NDArray[np.float32], finite: NDArray[np.bool_]) -> NDArray[np.float32]:

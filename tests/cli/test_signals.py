@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -69,11 +70,108 @@ def test_infer_scores_every_window_and_names_what_it_could_not_read(
     said = [json.loads(line)["error"]["message"] for line in done.err.splitlines()]
     assert said == [
         "there is no signal at none.csv",
-        "nan.npy: window 0 has 64 values that are no numbers",
+        "nan.npy: window 0: 64 of 64 samples are missing",
         "object.npy: not a NumPy file that can be read: damaged, cut short, or one of objects",
         "empty.npy: not a NumPy file that can be read: damaged, cut short, or one of objects",
         "short.csv: 2 samples are no window of 64",
     ]
+
+
+def test_infer_tells_a_bad_line_and_counts_the_windows_only(
+    ask: Ask, site: Callable[..., Path], tmp_path: Path
+) -> None:
+    site()
+    lines = ["1"] * 200
+    lines[70] = "oops"
+    (tmp_path / "motor.csv").write_text("\n".join(lines))
+    done = ask("infer", "loud", "motor.csv", "--json")
+    assert done.code == 0
+    assert [json.loads(line)["window"] for line in done.out.splitlines()] == [0, 1, 2, 3, 4]
+    (said,) = done.err.splitlines()
+    assert json.loads(said)["error"] == {
+        "code": "damaged", "message": "motor.csv: line 71 is no sample", "next": None,
+    }  # fmt: skip
+
+
+def test_infer_says_in_one_sentence_what_a_file_really_is(
+    ask: Ask, site: Callable[..., Path], tmp_path: Path
+) -> None:
+    site()
+    png = b"\x89PNG\r\n\x1a\n" + b"\n,\n" * 5000
+    (tmp_path / "yard.png").write_bytes(png)
+    (tmp_path / "renamed.csv").write_bytes(png)
+    (tmp_path / "wide.csv").write_bytes(("x\n" + "1\n" * 9000).encode("utf-16"))
+    (tmp_path / "blob.csv").write_bytes(b"\0\1\n" * 9000)
+    os.mkfifo(tmp_path / "pipe.csv")
+    np.save(tmp_path / "fine.npy", np.ones(64))
+    names = ["yard.png", "renamed.csv", "wide.csv", "blob.csv", "pipe.csv", "/dev/zero", "fine.npy"]
+    done = ask("infer", "loud", *names)
+    assert done.code == 1
+    assert done.out.splitlines()[0] == "fine.npy window 0"
+    assert done.err.splitlines() == [
+        "edge-agent: yard.png: it is a picture; model loudness reads signals: .npy, .csv, .wav",
+        "edge-agent: renamed.csv: it is a picture; model loudness reads signals: .npy, .csv, .wav",
+        "edge-agent: wide.csv: it is UTF-16, save it as UTF-8",
+        "edge-agent: blob.csv: it is binary, not lines of numbers",
+        "edge-agent: pipe.csv: it is a named pipe, and files are read",
+        "edge-agent: /dev/zero: it is a device, and files are read",
+    ]
+    assert ask("infer", "loud", "/dev/zero").code == 1
+
+
+def test_infer_of_pictures_reads_files_only(ask: Ask, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "motor.csv").write_text("1\n")
+    done = ask("infer", "scene-detector", "pipe.png", "/dev/zero", "motor.csv")
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "edge-agent: pipe.png: it is a named pipe, and files are read",
+        "edge-agent: /dev/zero: it is a device, and files are read",
+        "edge-agent: motor.csv: it is a signal; model scene-detector reads pictures: .jpg, "
+        ".png, ...",
+    ]
+
+
+def test_infer_of_several_columns_says_what_to_type_and_that_works(
+    ask: Ask, site: Callable[..., Path], tmp_path: Path
+) -> None:
+    site()
+    rows = "".join(f"{i / 1000},1,3\n" for i in range(64))
+    (tmp_path / "two.csv").write_text("time,temp,x\n" + rows)
+    done = ask("infer", "loud", "two.csv")
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "edge-agent: two.csv: it has 2 channels (temp, x), the model wants 1, choose, as in "
+        '"csv:two.csv?columns=temp"'
+    ]
+    done = ask("infer", "loud", "csv:two.csv?columns=x", "csv:two.csv?columns=temp", "--json")
+    assert (done.code, done.err) == (0, "")
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert [(each["input"], each["score"]) for each in found] == [
+        ("csv:two.csv?columns=x", 9.0),
+        ("csv:two.csv?columns=temp", 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ("csv:none.csv?columns=x", 2, "there is no signal at csv:none.csv?columns=x"),
+        ("csv:two.csv?column=x", 2, "csv: has no option 'column'"),
+        ("csv:two.csv?follow=1", 2, "follow means nothing with infer"),
+        ("csv:two.csv?columns=y", 1, "two.csv has no column 'y', it has: a, b"),
+        ("tcp:localhost:4000", 2, "infer reads files, and tcp: is none"),
+        ("csv:-", 2, "there is no signal at csv:-"),
+    ],
+)
+def test_infer_names_what_is_wrong_with_a_choice(
+    ask: Ask, site: Callable[..., Path], tmp_path: Path, given: str, code: int, said: str
+) -> None:
+    site()
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n")
+    done = ask("infer", "loud", given)
+    assert done.code == code
+    assert said in done.err
 
 
 def test_infer_on_a_folder_takes_its_signals(
@@ -139,6 +237,20 @@ def test_the_window_that_is_kept_gives_its_score_again(
     assert json.loads(again.out)["score"] == pytest.approx(score, abs=1e-4)
     shown = ask("events", "show", event["id"][:8], "--state", "kept")
     assert f"  window  kept/{kept['path']}" in shown.out
+
+
+def test_replay_takes_a_uri_that_chooses_and_says_what_to_type(
+    ask: Ask, site: Callable[..., Path], recording: Path, tmp_path: Path
+) -> None:
+    rows = [f"9,{line}" for line in recording.read_text().splitlines()[1:]]
+    (tmp_path / "two.csv").write_text("temp,x\n" + "\n".join(rows))
+    config = site()
+    done = ask("replay", "two.csv", "-c", config)
+    assert done.code == 2
+    assert done.err.splitlines()[-1] == 'next: choose, as in "csv:two.csv?columns=temp"'
+    chosen = ask("replay", "csv:two.csv?columns=x", "-c", config)
+    assert json.loads(chosen.out)["rule"] == "loud"
+    assert ask("replay", "csv:none.csv?columns=x", "-c", config).code == 2
 
 
 def test_a_video_is_no_signal(ask: Ask, site: Callable[..., Path], tmp_path: Path) -> None:

@@ -119,13 +119,28 @@ def test_a_header_that_lies_about_its_size_is_one_failure(windows, tmp_path):
     assert isinstance(only, Broken)
 
 
-def test_a_window_with_a_number_that_is_none_is_broken_and_the_others_are_done(windows):
+def test_a_window_of_which_too_much_is_missing_is_broken_and_the_others_are_done(windows):
     array = np.ones((3, 8))
     array[1, 2] = np.nan
     first, second, third = windows(array)
     assert isinstance(first, Frame)
     assert isinstance(third, Frame)
-    assert second.reason == "window 1 has 1 values that are no numbers"
+    assert second.reason == "window 1: 1 of 4 samples is missing"
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("count", [2, 3])
+def test_what_is_no_number_is_missing_in_every_kind_of_file(windows, missing, count):
+    """A twentieth of a window is filled in, more is not: of .npy and of CSV alike."""
+    wanted, array = SignalSpec(window=40, hop=40), np.arange(40.0)
+    array[10 : 10 + count] = missing
+    text = "\n".join(map(str, array)).encode()
+    (one,), (other,) = windows(array, wanted), windows(text, wanted, "x.csv")
+    if count == 2:
+        assert one.data.tolist() == other.data.tolist() == [[float(i)] for i in range(40)]
+    else:
+        assert other.reason == "3 of 40 samples are missing"
+        assert one.reason == f"window 0: {other.reason}"
 
 
 def test_a_csv_without_a_rate_is_read_for_a_model_without_one(windows):

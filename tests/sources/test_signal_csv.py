@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_agent.config.signal_uri import parse
 from edge_agent.errors import UsageError
 from edge_agent.sources.csv_lines import Wanted
 from edge_agent.sources.signal import Framing, Signal
 from edge_agent.sources.signal_csv import LINES, CsvFile
+from edge_agent.sources.signal_kinds import Access, samples_of
 from edge_agent.types import Broken, Frame
 
 
@@ -136,6 +138,7 @@ def test_a_bad_line_is_named_counted_and_the_rest_is_read(csv):
     window, broken = source.read(), source.read()
     assert window.data[:, 0].tolist() == list(range(40)), "on a straight line between the others"
     assert (broken.name, broken.reason) == ("motor.csv", "line 12 is no sample")
+    assert (window.index, broken.index, broken.counted) == (0, 1, False), "it takes no place"
     assert source.notes == {"missing_samples": 1, "bad_lines": 1}
     assert source.read() is None
 
@@ -154,7 +157,7 @@ def test_bad_lines_at_either_end_of_a_block_keep_their_times(csv, windows):
     lines[LINES - 2] = lines[LINES - 1] = "?"  # behind a header: the last and the first of a block
     found = windows(csv("time,x\n" + "\n".join(lines)), window=2000)
     assert values(found) == [[[i] for i in range(2000)]]
-    assert reasons(found) == ["line 1024 is no sample", "line 1025 is no sample"]
+    assert reasons(found) == ["lines 1024 to 1025 are no samples"]
 
 
 def test_a_first_line_that_is_bad_is_named_and_left_out(csv, windows):
@@ -179,7 +182,17 @@ def test_what_is_missing_is_no_bad_line(csv, word):
         ("", "no line of it is a sample"),
         ("\n\n", "no line of it is a sample"),
         ("hello\nworld\n", "line 2 is no sample"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "no samples"),
+        ("hello\nworld\n\nagain\n", "no line of it is a sample"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\n" * 9999, "it is a picture, not lines"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF" + b"\n" * 9999, "it is a picture, not lines"),
+        (b"BM6\0\0\0\0\0\0\0" + b"\n" * 9999, "it is a picture, not lines of numbers"),
+        (b"RIFF\x24\0\0\0WAVEfmt \0" + b"\n" * 9999, "it is a WAV file, name it .wav"),
+        (b"\x93NUMPY\x01\0" + b"\n" * 9999, "it is a NumPy file, name it .npy"),
+        (b"PK\x03\x04\0\0" + b"\n" * 9999, "a spreadsheet, save it as CSV in UTF-8"),
+        (bytes(range(256)) * 99, "it is binary, not lines of numbers"),
+        ("x\n1\n2\n3\n4\n".encode("utf-16"), "it is UTF-16, save it as UTF-8"),
+        ("x\r\n1\r\n2\r\n3\r\n".encode("utf-16-le"), "it is UTF-16, save it as UTF-8"),
+        ("x\n1\n2\n3\n4\n".encode("utf-16-be"), "it is UTF-16, save it as UTF-8"),
         ("a,b\n1\n2\n3\n", "lines 2 to 4 are no samples"),
         ("1\n2\n", "2 samples are no window of 4"),
     ],
@@ -187,7 +200,30 @@ def test_what_is_missing_is_no_bad_line(csv, word):
 def test_a_file_without_a_window_is_one_failure(csv, windows, text, reason):
     (only,) = windows(csv(text), rate_hz=1)
     assert isinstance(only, Broken)
+    assert only.counted
     assert reason in only.reason
+
+
+def test_of_many_bad_lines_a_few_are_told_and_the_others_counted(csv, windows):
+    lines = [f"{i}" for i in range(3000)]
+    for number in range(20, 2900, 50):
+        lines[number] = "?"
+    lines[21] = "?"
+    found = windows(csv("\n".join(lines)), window=100, rate_hz=1)
+    assert reasons(found)[-6:] == [
+        *("lines 21 to 22 are no samples", "line 71 is no sample", "line 121 is no sample"),
+        *("line 171 is no sample", "line 221 is no sample"),
+        "and 53 more lines are no samples",
+    ]
+    assert sum(1 for each in found if isinstance(each, Broken) and not each.counted) == 6
+
+
+def test_a_recording_without_a_window_is_not_begun_again(csv):
+    source = Signal("motor", csv("1\n2\n"), Framing(4, 4, 10.0, loop=True))
+    source.open()
+    assert source.read().reason == "2 samples are no window of 4"
+    assert source.read() is None
+    assert source.read() is None
 
 
 def test_a_file_without_a_sample_needs_no_rate(csv, windows):
@@ -224,8 +260,21 @@ def test_without_any_rate_it_must_be_said(csv, windows):
 
 
 def test_other_channels_than_the_model_wants_are_refused(csv, windows):
-    with pytest.raises(UsageError, match="has 2 channels, the model wants 1"):
+    with pytest.raises(UsageError, match=r"has 2 channels \(1, 2\), the model wants 1"):
         windows(csv("1,2\n3,4\n"), rate_hz=1, channels=1)
+
+
+def test_what_to_type_to_choose_channels_is_said_and_works(csv, windows, tmp_path):
+    text = "t,a b,c&d,e\n0,1,2,3\n1,4,5,6\n"
+    with pytest.raises(UsageError) as fault:
+        windows(csv(text, Wanted((), "t")), channels=2, window=2)
+    said = fault.value.next.split('"')[1]
+    assert said == f"csv:{tmp_path}/motor.csv?time=t&columns=a b,c%26d"
+    chosen = samples_of("motor", parse(said), Access())
+    assert values(windows(chosen, channels=2, window=2)) == [[[1, 2], [4, 5]]]
+    with pytest.raises(UsageError) as fault:
+        windows(csv(text, Wanted((), "t")), channels=4, window=2)
+    assert fault.value.next == "record 4 channels, or use a model of 3"
 
 
 # --- large files ---------------------------------------------------------------------------------
