@@ -34,6 +34,7 @@ COMMANDS = {
     "sources": "List, find and test sources; a picture to aim by.",
     "outputs": "List the outputs, switch one by hand.",
     "doctor": "What could keep this device from working, and what to do.",
+    "support-bundle": "Everything that helps to find a fault, without secrets.",
     "bench": "What the whole pipeline costs on this board.",
     "schema": "Print the JSON Schema of a document.",
     "version": "Print the version.",
@@ -50,7 +51,7 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"edge_agent.cli.{cmd_name}")
+        module = importlib.import_module(f"edge_agent.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

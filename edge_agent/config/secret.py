@@ -39,6 +39,15 @@ class Secret:
             raise ValueError('the name of a credential has no "/"')
         return cls(cast(Literal["file", "credential"], kind), name, beside)
 
+    @classmethod
+    def named_in(cls, text: str, beside: Path) -> tuple[Secret, ...]:
+        """Every one that a text refers to, whatever else is wrong with it."""
+        return tuple(
+            cls(cast(Literal["file", "credential"], kind), name, beside)
+            for kind, name in _FORM.findall(text)
+            if kind == "file" or "/" not in name
+        )
+
     def __str__(self) -> str:
         return f"${{{self.kind}:{self.name}}}"
 

@@ -75,11 +75,8 @@ def _faults(connection: sqlite3.Connection) -> tuple[tuple[str, ...], bool]:
 
 def _rows(connection: sqlite3.Connection) -> dict[str, int]:
     """Rows by table, as far as the time allows."""
-    tables = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    ).fetchall()
     counted: dict[str, int] = {}
-    for (table,) in tables:
+    for table in _tables(connection):
         try:
             (counted[table],) = connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()
         except sqlite3.OperationalError as end:
@@ -92,3 +89,38 @@ def _rows(connection: sqlite3.Connection) -> dict[str, int]:
 def _size_of_log(path: Path) -> int:
     log = path.with_name(path.name + "-wal")
     return log.stat().st_size if log.exists() else 0
+
+
+def newest_rows(state: Path, limit: int, seconds: float) -> dict[str, list[dict[str, object]]]:
+    """The newest rows of each table, oldest first; what is no text or number is left out.
+
+    Raises EdgeError where the database cannot be read.
+    """
+    path = state / FILE
+    end = monotonic() + seconds
+    with disk_errors(path):
+        connection = connect(path, "ro")
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.set_progress_handler(lambda: monotonic() > end, _STEPS)
+            return {table: _newest(connection, table, limit) for table in _tables(connection)}
+        finally:
+            connection.close()
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    )
+    return [str(row[0]) for row in found]
+
+
+def _newest(connection: sqlite3.Connection, table: str, limit: int) -> list[dict[str, object]]:
+    keyed = connection.execute(f'SELECT * FROM "{table}" LIMIT 0').description
+    order = f'"{keyed[0][0]}" DESC'  # every table's first column is its key
+    rows = connection.execute(f'SELECT * FROM "{table}" ORDER BY {order} LIMIT ?', (limit,))
+    found = [
+        {name: row[name] for name in row.keys() if not isinstance(row[name], bytes)}  # noqa: SIM118
+        for row in rows
+    ]
+    return found[::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from edge_agent.cli.doctor import words
 from edge_agent.service.doctor import NAMES
 from edge_agent.service.doctor_finding import Finding
+from edge_agent.service.support_members import MEMBERS
 
 Ask = Callable[..., Any]
 PAGE = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text("utf-8")
@@ -87,6 +89,19 @@ def test_a_command_to_copy_stays_in_one_line(hint: str, shown: list[str]) -> Non
     ]
 
 
+def first_column(heading: str) -> list[str]:
+    """The words in backticks of the first column of the guide's table with that heading."""
+    table = PAGE.split(f"| {heading} |")[1].split("\n\n")[0]
+    return [
+        word
+        for line in table.splitlines()[2:]
+        for word in re.findall(r"`([^`]+)`", line.split("|")[1])
+    ]
+
+
 def test_every_check_has_its_row_in_the_guide() -> None:
-    rows = [line.split("|")[1].strip() for line in PAGE.splitlines() if line.startswith("| `")]
-    assert rows == [f"`{name}`" for name in NAMES]
+    assert first_column("check") == list(NAMES)
+
+
+def test_every_member_of_a_support_bundle_has_its_row_in_the_guide() -> None:
+    assert set(first_column("in it")) == {*MEMBERS, "log.txt", "tables/", "pictures/"}
