@@ -35,6 +35,7 @@ COMMANDS = {
     "outputs": "List the outputs, switch one by hand.",
     "doctor": "What could keep this device from working, and what to do.",
     "support-bundle": "Everything that helps to find a fault, without secrets.",
+    "outbox": "What waits to be sent; a stick where no network comes.",
     "bench": "What the whole pipeline costs on this board.",
     "schema": "Print the JSON Schema of a document.",
     "version": "Print the version.",

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
+from edge_agent.policy import spans
+
 Reason: TypeAlias = Literal["quota", "folded", "refused", "erased", "salvage", "budget"]
 
 
@@ -27,10 +29,4 @@ def lost_document(
 
 def ranges(seqs: Iterable[int]) -> list[list[int]]:
     """[first, last] pairs that cover exactly these numbers, ascending."""
-    found: list[list[int]] = []
-    for seq in sorted(set(seqs)):
-        if found and found[-1][1] == seq - 1:
-            found[-1][1] = seq
-        else:
-            found.append([seq, seq])
-    return found
+    return spans.document(spans.of(seqs))

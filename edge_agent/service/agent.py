@@ -68,6 +68,7 @@ class Agent:
         with open_store(self._state) as store:
             self._store = store
             store.start()
+            store.named(self._device())
             clock = Clock()
             self._surroundings = Surroundings(clock, self._config.device.timezone)
             store.interrupt_open(self._interrupted_alert)
@@ -191,13 +192,16 @@ class Agent:
     def _new_publisher(self, clock: Clock) -> Publisher | None:
         if self._config.mqtt is None:
             return None
-        board, identity = read_board(), self._store.identity
-        device = resolve_id(self._config.device.id, board.hostname, board.serial or "")
+        device, identity = self._device(), self._store.identity
         about = self._config.device
         sender = Identity(
             device, identity.store, identity.boot, __version__, about.site, about.tags
         )
         return Publisher(broker_of(self._config.mqtt, device), sender, self._store.outbox, clock)
+
+    def _device(self) -> str:
+        board = read_board()
+        return resolve_id(self._config.device.id, board.hostname, board.serial or "")
 
     # --- what the control socket asks for --------------------------------------------------------
 

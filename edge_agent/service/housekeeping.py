@@ -174,7 +174,7 @@ class Housekeeping:
         """`place` stands for the pipeline in the id: a name may be too long for 1000 bytes."""
         identity = self._store.identity
         return Draft(
-            id=f"summary/{identity.boot}/{round(now * 1000)}/{place}",
+            id=f"summary/{identity.store[:8]}/{identity.boot}/{round(now * 1000)}/{place}",
             topic="summary",
             time=now,
             body=body,

@@ -217,6 +217,12 @@ def identity(connection: sqlite3.Connection) -> Identity:
     return Identity(store=found["store"], boot=found["boot"])
 
 
+def device(connection: sqlite3.Connection) -> str | None:
+    """The id that the last agent on this store sent under."""
+    found = connection.execute("SELECT value FROM meta WHERE key = 'device'").fetchone()
+    return found[0] if found else None
+
+
 def hold(state: Path) -> int:
     """Be the one service on this state directory, as long as the returned file is open.
 

@@ -12,12 +12,15 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable
 
+from edge_agent.policy import spans
 from edge_agent.policy.documents import dump
 from edge_agent.policy.lost import Reason, lost_document
+from edge_agent.policy.spans import Spans
 from edge_agent.store.db import Database
 from edge_agent.store.rows import Depth, Draft
 from edge_agent.types import Message
 
+_COLUMNS = "seq, id, topic, created, body, boot, clock"
 #: So many acknowledgements are written at once even if nothing else is (a backlog drains).
 WAITING = 100
 
@@ -33,7 +36,7 @@ class Outbox:
         """Unsent messages with seq > `after`, by seq, at most `limit`."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT seq, id, topic, created, body, boot, clock FROM outbox"
+                f"SELECT {_COLUMNS} FROM outbox"
                 " WHERE sent IS NULL AND seq > ? ORDER BY seq LIMIT ?",
                 (after, limit + len(self._waiting)),
             )
@@ -74,10 +77,9 @@ class Outbox:
             rows = [row for row in rows if row[0] not in self._waiting]
             if not rows:
                 return None
-            (boot,) = connection.execute("SELECT value FROM meta WHERE key = 'boot'").fetchone()
             body = dump(lost_document(rows, reason))
             # The declaration comes first: it is then the newest row, which must stay.
-            declared = insert(connection, Draft(f"lost/{rows[0][0]}", "lost", time, body, 0), boot)
+            declared = declare(connection, rows[0][0], body, time)
             connection.executemany("DELETE FROM outbox WHERE seq = ?", [(row[0],) for row in rows])
         return declared
 
@@ -106,6 +108,14 @@ def insert(connection: sqlite3.Connection, draft: Draft, boot: int) -> int:
     )
     assert cursor.lastrowid is not None  # an INSERT that did not raise
     return cursor.lastrowid
+
+
+def declare(connection: sqlite3.Connection, first: int, body: str, time: float) -> int:
+    """Add a `lost` message; its seq. `first`: the lowest seq that it declares, so its id is new."""
+    meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('store', 'boot')"))
+    # Ids are unique beyond this store: a receiver drops repeats by id.
+    draft = Draft(f"lost/{meta['store'][:8]}/{first}", "lost", time, body, priority=0)
+    return insert(connection, draft, meta["boot"])
 
 
 def unsent(connection: sqlite3.Connection, waiting: Collection[int] = ()) -> Depth:
@@ -146,3 +156,42 @@ def _message(row: tuple[int, str, str, float, str, int, str]) -> Message:
         boot=boot,
         clock=clock,
     )
+
+
+# --- what leaves by a stick ----------------------------------------------------------------------
+
+
+def rows_after(
+    connection: sqlite3.Connection, after: int, limit: int, *, urgent: bool
+) -> list[Message]:
+    """Unsent messages with seq > `after`, by seq: those of priority 0, or all others."""
+    compare = "=" if urgent else "<>"
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM outbox"
+        f" WHERE sent IS NULL AND priority {compare} 0 AND seq > ? ORDER BY seq LIMIT ?",
+        (after, limit),
+    )
+    return [_message(row) for row in rows]
+
+
+def rows_between(connection: sqlite3.Connection, first: int, last: int) -> list[Message]:
+    """Every message that is still here, sent or not, by seq."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)
+    )
+    return [_message(row) for row in rows]
+
+
+def unsent_between(connection: sqlite3.Connection, first: int, last: int) -> Spans:
+    rows = connection.execute(
+        "SELECT seq FROM outbox WHERE sent IS NULL AND seq BETWEEN ? AND ?", (first, last)
+    )
+    return spans.of(seq for (seq,) in rows)
+
+
+def waiting_by_topic(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many unsent messages of each topic."""
+    rows = connection.execute(
+        "SELECT topic, count(*) FROM outbox WHERE sent IS NULL GROUP BY topic ORDER BY topic"
+    )
+    return dict(rows.fetchall())

@@ -15,12 +15,29 @@ from types import TracebackType
 from typing import Self
 
 from edge_agent.errors import EdgeError, UsageError
+from edge_agent.policy.spans import Spans
 from edge_agent.store import decisions, events, ledger, outbox
-from edge_agent.store.db import FILE, connect, has_name, identity, read_header, refuse_contents
+from edge_agent.store.db import (
+    FILE,
+    connect,
+    device,
+    has_name,
+    identity,
+    read_header,
+    refuse_contents,
+)
 from edge_agent.store.disk import disk_errors
 from edge_agent.store.migrate import LATEST, version
-from edge_agent.store.rows import EventFilter, FramesRow, Judged, LastStatus, StoredEvent
-from edge_agent.types import Ledger
+from edge_agent.store.rows import (
+    Depth,
+    EventFilter,
+    FramesRow,
+    Identity,
+    Judged,
+    LastStatus,
+    StoredEvent,
+)
+from edge_agent.types import Ledger, Message
 
 ANY = EventFilter()
 _ALWAYS = float("-inf")
@@ -150,6 +167,39 @@ class Reader:
                 open=events.select(connection, "WHERE e.closed IS NULL ORDER BY e.n"),
                 outbox=outbox.unsent(connection),
             )
+
+    # --- the outbox, for a stick --------------------------------------------------------------
+
+    def identity(self) -> Identity:
+        with self._reading() as connection:
+            return identity(connection)
+
+    def device(self) -> str | None:
+        """The device id that the last agent on this store had; None where none ever ran."""
+        with self._reading() as connection:
+            return device(connection)
+
+    def depth(self) -> Depth:
+        with self._reading() as connection:
+            return outbox.unsent(connection)
+
+    def waiting_by_topic(self) -> dict[str, int]:
+        with self._reading() as connection:
+            return outbox.waiting_by_topic(connection)
+
+    def unsent(self, after: int, limit: int, *, urgent: bool) -> list[Message]:
+        """At most `limit` that wait, by seq: those that leave first, or all others."""
+        with self._reading() as connection:
+            return outbox.rows_after(connection, after, limit, urgent=urgent)
+
+    def unsent_between(self, first: int, last: int) -> Spans:
+        with self._reading() as connection:
+            return outbox.unsent_between(connection, first, last)
+
+    def messages(self, first: int, last: int) -> list[Message]:
+        """Every message with such a seq that is still here, sent or not."""
+        with self._reading() as connection:
+            return outbox.rows_between(connection, first, last)
 
     def close(self) -> None:
         self._connection.close()

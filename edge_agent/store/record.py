@@ -59,6 +59,15 @@ class Store:
             self._identity = identity(connection)
         return self._identity
 
+    def named(self, device: str) -> None:
+        """Keep under which id this store's messages leave: a stick is written without the agent."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES ('device', :id)"
+                " ON CONFLICT (key) DO UPDATE SET value = :id WHERE value IS NOT :id",
+                {"id": device},
+            )
+
     def record(self, batch: Batch) -> tuple[int, ...]:
         """Write the batch; the seqs of its messages. All of it is on the disk on return.
 
