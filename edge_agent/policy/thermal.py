@@ -1,0 +1,255 @@
+"""The thermal governor: the highest rates that keep the board at or below its target.
+
+A closed loop once a second, with at most one change of point a minute:
+
+    temperature, busy threads -> Heat (heat.py) -> the budget of busy threads -> rates (shares.py)
+
+- It *lowers* at once when what is now, or the highest within the next minute, would be above the
+  target, and by as much as that takes; a small excess has to last.
+- It *raises* when there was room for a while, three minutes after the last change at the earliest.
+- Feed-forward: a burst of work, or a rise that is not ours, is answered by what it will come to.
+- What the board slows down by itself (`ceiling`) is a target of its own: below the configured one.
+- Without a temperature it goes by slowness (slowness.py): a quarter less where invokes take longer
+  than they did, more again when they do not.
+
+Pure. `min_fps` is kept whatever the heat, and alert pipelines starve last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edge_agent.policy.heat import Heat
+from edge_agent.policy.shares import Demand, least, share, wanted
+from edge_agent.types import OperatingPoint, Trouble
+
+#: At most one change of point in so long.
+HOLD_S = 60.0
+#: A raise waits for so long after a change: the next lowering must not find the minute used up.
+RAISE_HOLD_S = 150.0
+#: How far ahead is looked: until the next change takes effect. A lowering is to last longer.
+AHEAD_S, LOWERED_FOR_S = 70.0, 120.0
+#: Aimed at so much below the target.
+MARGIN_C = 0.05
+#: Lower at once from so much above the target on: expected, or there already.
+EXPECTED_C, THERE_C = 0.6, 0.5
+#: Less than `DEAD_C` is noise; more must add up to so many K s.
+DEAD_C, LOWER_KS, RAISE_KS = 0.05, 25.0, 30.0
+#: Part of the room that a raise takes: the case warms up behind it.
+RAISE_PART = 0.8
+#: Smaller changes are not worth a minute.
+SMALLEST_PART = 0.02
+#: Levels of an operating point: 0 is free, 10 is the floor.
+LEVELS = 10
+
+#: Where the board throttled itself the ceiling is so much below, and rises again so fast (K/h).
+BELOW_THROTTLE_C, CEILING_UP = 1.5, 0.5
+LOWEST_CEILING_C = 45.0
+
+#: Without a sensor: slower than this is hot, below that it is not; how much less and more.
+SLOW_FROM, SLOW_UNTIL = 1.25, 1.1
+SLOW_STEP, QUICK_STEP = 0.75, 1.15
+#: Both must have lasted.
+SLOW_FOR_S, QUICK_FOR_S = 30.0, 180.0
+
+_SELF_MADE = frozenset({Trouble.THROTTLED, Trouble.SOFT_LIMIT, Trouble.CAPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class ThermalSpec:
+    target_c: float = 75.0
+    min_fps: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is known at one moment. `celsius` None: no sensor can be believed.
+
+    `busy`: threads that our inferences kept busy since the last glance. `slowness`: how many times
+    as long as at best an invoke takes. `troubles`: what the board says of itself.
+    """
+
+    time: float
+    celsius: float | None
+    busy: float = 0.0
+    slowness: float | None = None
+    troubles: frozenset[Trouble] = frozenset()
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How long, and by how much, there was a reason to change."""
+
+    lower: float = 0.0
+    raised: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The operating point of each pipeline. `level` 0: nobody is held back."""
+
+    level: int = 0
+    reason: str = "cool"
+    of: Mapping[str, OperatingPoint] = field(default_factory=dict)
+
+    def point(self, pipeline: str) -> OperatingPoint:
+        return self.of.get(pipeline, OperatingPoint())
+
+
+class Governor:
+    """The governor of one board."""
+
+    def __init__(self, spec: ThermalSpec) -> None:
+        self._spec = spec
+        self._heat: Heat | None = None
+        self._time: float | None = None
+        self._changed: float | None = None
+        self._budget: float | None = None  # busy threads; None: free
+        self._patience = _Patience()
+        self._ceiling: float | None = None
+        self._throttled = False
+        self._demands: tuple[Demand, ...] = ()
+        self.points = Points()
+
+    @property
+    def target_c(self) -> float:
+        """What is aimed at: the configured target, or where the board slows itself down."""
+        target = self._spec.target_c
+        return target if self._ceiling is None else min(target, self._ceiling)
+
+    def configure(self, spec: ThermalSpec) -> None:
+        """Another target from now on (a reload); what was learned of the board stays."""
+        self._spec = spec
+
+    def step(self, glance: Glance, demands: Sequence[Demand]) -> Points:
+        """What holds from this moment on."""
+        dt = 0.0 if self._time is None else glance.time - self._time
+        self._time = glance.time
+        self._watch_ceiling(glance, dt)
+        if {each.pipeline for each in demands} != {each.pipeline for each in self._demands}:
+            self._demands = tuple(demands)
+            self._hand_out(self.points.reason)  # other pipelines: the same heat, shared anew
+        self._demands = tuple(demands)
+        if glance.celsius is None:
+            self._by_slowness(glance, dt)
+        else:
+            self._by_temperature(glance, glance.celsius, dt)
+        return self.points
+
+    # --- the closed loop -------------------------------------------------------------------------
+
+    def _by_temperature(self, glance: Glance, celsius: float, dt: float) -> None:
+        if self._heat is None:
+            self._heat = Heat(glance.time, celsius, glance.busy)
+        heat = self._heat
+        heat.follow(glance.time, celsius, glance.busy)
+        want, target = wanted(self._demands), self.target_c
+        allowed = want if self._budget is None else min(self._budget, want)
+        goal = target - MARGIN_C
+        excess = heat.ahead(min(allowed, heat.using), AHEAD_S) - goal
+        spare = goal - heat.ahead(allowed, AHEAD_S)
+        self._be_patient(excess, spare, dt)
+        reason = f"{celsius:.1f} C of {target:g} C"
+        at_once = excess > EXPECTED_C or heat.now() - target > THERE_C
+        if at_once or self._patience.lower > LOWER_KS:
+            self._lower(glance.time, min(allowed, heat.room(goal, LOWERED_FOR_S)), reason)
+        elif self._budget is not None and self._patience.raised > RAISE_KS:
+            room = heat.room(goal, AHEAD_S)
+            if room >= want:
+                self._raise(glance.time, None, "cool")
+            else:
+                self._raise(glance.time, allowed + RAISE_PART * (room - allowed), reason)
+
+    def _be_patient(self, excess: float, spare: float, dt: float) -> None:
+        patience = self._patience
+        lower = patience.lower + (excess - DEAD_C) * dt
+        raised = patience.raised + (spare - DEAD_C) * dt
+        # No more than it takes: hours at the floor must not be paid back before a raise.
+        patience.lower = min(max(0.0, lower), 1.2 * LOWER_KS)
+        patience.raised = min(max(0.0, raised), 1.2 * RAISE_KS)
+
+    def _watch_ceiling(self, glance: Glance, dt: float) -> None:
+        """A board that slows itself down is too hot for it, whatever the target says.
+
+        A clock held down for want of voltage is no heat.
+        """
+        itself = bool(glance.troubles & _SELF_MADE)
+        itself = itself and Trouble.UNDERVOLTAGE not in glance.troubles
+        if itself and not self._throttled and glance.celsius is not None:
+            found = max(LOWEST_CEILING_C, glance.celsius - BELOW_THROTTLE_C)
+            self._ceiling = found if self._ceiling is None else min(self._ceiling, found)
+        elif self._ceiling is not None and not itself:
+            self._ceiling += CEILING_UP * dt / 3600.0
+            if self._ceiling >= self._spec.target_c:
+                self._ceiling = None
+        self._throttled = itself
+
+    # --- without a temperature -------------------------------------------------------------------
+
+    def _by_slowness(self, glance: Glance, dt: float) -> None:
+        self._heat = None  # what was known of the temperature is old when it comes back
+        slowness, patience = glance.slowness, self._patience
+        itself = bool(glance.troubles & _SELF_MADE)
+        slow = itself or (slowness is not None and slowness >= SLOW_FROM)
+        quick = not itself and (slowness is None or slowness <= SLOW_UNTIL)
+        patience.lower = patience.lower + dt if slow else 0.0
+        patience.raised = patience.raised + dt if quick else 0.0
+        want = wanted(self._demands)
+        allowed = want if self._budget is None else min(self._budget, want)
+        times = "" if slowness is None else f"{slowness:.1f} x slower"
+        if patience.lower >= SLOW_FOR_S:
+            self._lower(glance.time, allowed * SLOW_STEP, "throttled" if itself else times)
+        elif self._budget is not None and patience.raised >= QUICK_FOR_S:
+            more = max(allowed, least(self._demands, self._spec.min_fps)) * QUICK_STEP
+            if more >= want:
+                self._raise(glance.time, None, "cool")
+            else:
+                self._raise(glance.time, more, times or "no sensor")
+
+    # --- one change of point ---------------------------------------------------------------------
+
+    def _lower(self, time: float, budget: float, reason: str) -> None:
+        floor = least(self._demands, self._spec.min_fps)
+        budget = max(floor, budget)
+        now = wanted(self._demands) if self._budget is None else self._budget
+        if self._may(time, HOLD_S) and budget < now * (1.0 - SMALLEST_PART):
+            self._change(time, budget, reason)
+
+    def _raise(self, time: float, budget: float | None, reason: str) -> None:
+        enough = budget is None or (
+            self._budget is not None and budget > self._budget * (1.0 + SMALLEST_PART)
+        )
+        if self._may(time, RAISE_HOLD_S) and enough:
+            self._change(time, budget, reason)
+
+    def _may(self, time: float, hold_s: float) -> bool:
+        return self._changed is None or time - self._changed >= hold_s
+
+    def _change(self, time: float, budget: float | None, reason: str) -> None:
+        self._changed, self._budget, self._patience = time, budget, _Patience()
+        if self._heat is not None:
+            self._heat.changes()
+        self._hand_out(reason)
+
+    def _hand_out(self, reason: str) -> None:
+        if self._budget is None:
+            self.points = Points()
+            return
+        min_fps = self._spec.min_fps
+        rates = share(self._budget, self._demands, min_fps)
+        floor, want = least(self._demands, min_fps), wanted(self._demands)
+        part = (self._budget - floor) / (want - floor) if want > floor else 0.0
+        level = round(1 + (LEVELS - 1) * (1.0 - min(1.0, max(0.0, part))))
+        point = OperatingPoint(level=level, reason=reason)
+        held = {each.pipeline: each.fps for each in self._demands}
+        self.points = Points(
+            level,
+            reason,
+            {
+                name: replace(point, max_fps=rate)
+                if rate < held[name]
+                else replace(point, max_fps=None)
+                for name, rate in rates.items()
+            },
+        )
