@@ -176,7 +176,8 @@ class FakeBoard:
         spec = self.spec
         cores = min(busy + self.other_cores, spec.cores)
         leaking = spec.leak_w * (die - 50.0)
-        return spec.idle_die_w + cores * spec.core_w * clock**POWER_EXPONENT + leaking
+        power: float = spec.core_w * clock**POWER_EXPONENT
+        return spec.idle_die_w + cores * power + leaking
 
     def _turn_fan(self, die: float) -> None:
         fan = self.spec.fan

@@ -125,7 +125,7 @@ class Heat:
         celsius, busy = self._means
         self.gain.begin(self._time, celsius.value, busy.value, self._trend)
 
-    def now(self) -> float:
+    def present(self) -> float:
         """The temperature without the sensor's noise; of a fast rise, where it will end."""
         return self._top() + self.gain.value * self._ours.value
 

@@ -151,7 +151,7 @@ class Governor:
         spare = goal - heat.ahead(allowed, AHEAD_S)
         self._be_patient(excess, spare, dt)
         reason = f"{celsius:.1f} C of {target:g} C"
-        at_once = excess > EXPECTED_C or heat.now() - target > THERE_C
+        at_once = excess > EXPECTED_C or heat.present() - target > THERE_C
         if at_once or self._patience.lower > LOWER_KS:
             self._lower(glance.time, min(allowed, heat.room(goal, LOWERED_FOR_S)), reason)
         elif self._budget is not None and self._patience.raised > RAISE_KS:
