@@ -113,6 +113,8 @@ def _rest(status: dict[str, Any]) -> list[str]:
         lines += wrapped("broker    ", f"{broker['broker']}, {reached}")
     elif status["running"]:
         lines.append("broker    none is configured: nothing leaves the device")
+    if status["written_mb_per_day"] is not None:
+        lines.append(f"disk      {status['written_mb_per_day']:.1f} MB written a day")
     if status["clock"]:
         lines += wrapped("clock     ", CLOCKS[status["clock"]])
     return lines

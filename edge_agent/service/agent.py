@@ -215,7 +215,8 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """`status/1` of the running agent."""
-        return live_status(self._watch, self._store, self._surroundings, self._publisher)
+        status = live_status(self._watch, self._store, self._surroundings, self._publisher)
+        return {**status, "written_mb_per_day": self._housekeeping.written_mb_per_day}
 
     def pause(self, pipeline: str | None) -> dict[str, Any]:
         """Every frame of it is skipped as `paused` until `resume`."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.policy.documents import decision_document, rfc3339
+from edge_agent.service.ledger import frames_document
 from edge_agent.service.moments import duration
-from edge_agent.service.report import frames_document
 from edge_agent.store.query import Reader
 from edge_agent.store.rows import EventFilter, FramesRow, Judged, StoredEvent
 from edge_agent.types import Ledger

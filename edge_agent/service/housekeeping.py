@@ -20,6 +20,7 @@ from edge_agent.policy.summary import document
 from edge_agent.service.ledger import difference, frames_row
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.watch import Watch
+from edge_agent.service.wear import WearAccount
 from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Summary
 from edge_agent.types import Ledger, Track
@@ -65,6 +66,7 @@ class Housekeeping:
         self._before: dict[str, Ledger] = {}  # at the last summary, per pipeline
         self._unaccounted = dict(unaccounted)  # not yet told in a summary, seconds per pipeline
         self._summaries: deque[Batch] = deque(maxlen=MOST_WAITING)  # not yet written
+        self._wear = WearAccount(store, self._flushed)
         self._lock = threading.Lock()  # a reload settles from the control thread
         self._refusal = ""
         self._patience = 0.0  # after a refusal the disk is left alone until then
@@ -91,16 +93,22 @@ class Housekeeping:
         """
         with self._lock:
             self._summarize()
-            self._write_all()
+            self._write_all(at_once=True)
             return not self._refusal
 
-    def _write_all(self) -> None:
+    @property
+    def written_mb_per_day(self) -> float | None:
+        return self._wear.mb_per_day
+
+    def _write_all(self, *, at_once: bool = False) -> None:
         """Summaries in order, then the ledger. What the disk refuses is offered again later."""
+        self._wear.count(self._surroundings.now())
         try:
             while self._summaries:
                 self._store.record(self._summaries[0])
                 self._summaries.popleft()
             self._flush()
+            self._wear.keep(self._surroundings.now(), at_once=at_once)
             self._refusal = ""
         except EdgeError as refusal:
             self._patience = self._surroundings.now() + PATIENCE_S

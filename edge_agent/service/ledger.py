@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import Any
 
 from edge_agent.store.rows import FramesRow
 from edge_agent.types import Ledger, Skip
@@ -108,3 +109,14 @@ def frames_row(pipeline: str, span: tuple[float, float], window: Ledger) -> Fram
     return FramesRow(
         pipeline, *span, window.inferred, window.skipped, window.failed, window.pending
     )
+
+
+def frames_document(ledger: Ledger) -> dict[str, Any]:
+    """As every document tells it."""
+    return {
+        "captured": ledger.captured,
+        "inferred": ledger.inferred,
+        "skipped": dict(ledger.skipped),
+        "failed": ledger.failed,
+        "pending": ledger.pending,
+    }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.host.process import cpu_s, pss_mb, written_mb
-from edge_agent.service.ledger import total
+from edge_agent.service.ledger import frames_document, total
 from edge_agent.service.meter import STAGES, Meter
 from edge_agent.service.runner import Runner
 from edge_agent.types import Ledger
@@ -85,16 +85,6 @@ def assembled(pipelines: dict[str, dict[str, Any]], costs: dict[str, float]) -> 
         "invoke_fps": _same(parts, "invoke_fps"),
         "efficiency": _same(parts, "efficiency"),
         "pipelines": {name: {**part, **costs} for name, part in pipelines.items()},
-    }
-
-
-def frames_document(ledger: Ledger) -> dict[str, Any]:
-    return {
-        "captured": ledger.captured,
-        "inferred": ledger.inferred,
-        "skipped": dict(ledger.skipped),
-        "failed": ledger.failed,
-        "pending": ledger.pending,
     }
 
 

@@ -8,20 +8,23 @@ know is null.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_agent.errors import NotRunning
 from edge_agent.policy.documents import rfc3339
-from edge_agent.service.capture import SourceFacts
+from edge_agent.policy.wear import from_text
+from edge_agent.service.ledger import frames_document
 from edge_agent.service.moments import duration
-from edge_agent.service.outputs import OutputFacts
-from edge_agent.service.report import frames_document
-from edge_agent.service.surroundings import Surroundings
-from edge_agent.service.watch import Watch
-from edge_agent.store.record import Store
 from edge_agent.store.rows import Depth, Identity, LastStatus
 from edge_agent.types import Ledger
-from edge_agent.uplink.publisher import Publisher, UplinkFacts
+
+if TYPE_CHECKING:  # a technician who asks the database of an agent that is down waits for little
+    from edge_agent.service.capture import SourceFacts
+    from edge_agent.service.outputs import OutputFacts
+    from edge_agent.service.surroundings import Surroundings
+    from edge_agent.service.watch import Watch
+    from edge_agent.store.record import Store
+    from edge_agent.uplink.publisher import Publisher, UplinkFacts
 
 Document: TypeAlias = dict[str, Any]
 
@@ -66,6 +69,7 @@ def stored_status(last: LastStatus, now: float, why: NotRunning) -> Document:
     open_events = [stored.event.pipeline for stored in last.open]
     return {
         **_document(last.identity, "down", reasons, last.outbox),
+        "written_mb_per_day": from_text(last.wear).mb_per_day(),
         "pipelines": {
             name: {**_pipeline(ledger), "open_events": open_events.count(name)}
             for name, ledger in last.ledgers.items()

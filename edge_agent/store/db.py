@@ -27,6 +27,8 @@ FILE = "edge.db"
 APPLICATION_ID = 0x45444745  # "EDGE", as schema.sql sets it
 #: Seconds to wait for another process that writes.
 PATIENCE_S = 5.0
+#: The key of `meta` that holds what was written to the disk, hour by hour.
+WEAR = "wear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,12 @@ def device(connection: sqlite3.Connection) -> str | None:
     """The id that the last agent on this store sent under."""
     found = connection.execute("SELECT value FROM meta WHERE key = 'device'").fetchone()
     return found[0] if found else None
+
+
+def kept_wear(connection: sqlite3.Connection) -> str:
+    """The account of what was written to the disk (policy/wear.py); an empty one at first."""
+    found = connection.execute("SELECT value FROM meta WHERE key = ?", (WEAR,)).fetchone()
+    return str(found[0]) if found else "[]"
 
 
 def hold(state: Path) -> int:

@@ -1,15 +1,17 @@
-"""Tables `frames` and `summaries`: what became of the frames, per pipeline and window.
+"""Tables `frames`, `totals` and `summaries`: what became of the frames, per pipeline and window.
 
 Rules: a row counts the frames that were decided in its window, so captured = inferred +
 sum(skipped) + failed holds in every row and in every sum of rows; the frames that then still
-waited for a verdict stand in `pending`. Read `query.py` next.
+waited for a verdict stand in `pending`. `totals` holds the sums of the boot in which a pipeline
+wrote last, so that nobody has to add up years of rows. Read `query.py` next.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from edge_agent.policy.documents import dump
@@ -18,10 +20,11 @@ from edge_agent.types import Ledger
 
 #: Every pipeline writes a row at every flush, so the living ones are among the newest rows.
 _NEWEST = 256
+_TOTALS = "captured, inferred, skipped, failed, pending"
 _COLUMNS = "pipeline, began, ended, inferred, skipped, failed, pending, unaccounted_s"
 
 
-def insert(connection: sqlite3.Connection, rows: Iterable[FramesRow], boot: int) -> None:
+def insert(connection: sqlite3.Connection, rows: Collection[FramesRow], boot: int) -> None:
     connection.executemany(
         f"INSERT INTO frames (boot, captured, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -40,6 +43,8 @@ def insert(connection: sqlite3.Connection, rows: Iterable[FramesRow], boot: int)
             for row in rows
         ],
     )
+    for row in rows:
+        _add(connection, row, boot)
 
 
 def insert_summaries(
@@ -90,8 +95,34 @@ def since_time(connection: sqlite3.Connection, time: float) -> dict[str, Ledger]
     return _sums(connection, "ended > ?", time)
 
 
-def since_boot(connection: sqlite3.Connection, boot: int) -> dict[str, Ledger]:
-    return _sums(connection, "boot >= ?", boot)
+def of_boot(connection: sqlite3.Connection, boot: int) -> dict[str, Ledger]:
+    """Per pipeline the sum of its windows of that boot, the latest in which it wrote any."""
+    rows = connection.execute(f"SELECT pipeline, {_TOTALS} FROM totals WHERE boot = ?", (boot,))
+    return {
+        pipeline: Ledger(captured + pending, inferred, json.loads(skipped), failed, pending)
+        for pipeline, captured, inferred, skipped, failed, pending in rows
+    }
+
+
+def _add(connection: sqlite3.Connection, row: FramesRow, boot: int) -> None:
+    """To the pipeline's sum; that of another boot is over."""
+    found = connection.execute(
+        f"SELECT {_TOTALS} FROM totals WHERE pipeline = ? AND boot = ?", (row.pipeline, boot)
+    ).fetchone()
+    captured, inferred, skipped, failed, _ = found or (0, 0, "{}", 0, 0)
+    reasons = Counter(json.loads(skipped)) + Counter(row.skipped)
+    connection.execute(
+        f"INSERT OR REPLACE INTO totals (pipeline, boot, {_TOTALS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.pipeline,
+            boot,
+            captured + row.captured,
+            inferred + row.inferred,
+            dump(dict(sorted(reasons.items()))),
+            failed + row.failed,
+            row.pending,
+        ),
+    )
 
 
 def _sums(connection: sqlite3.Connection, condition: str, value: float) -> dict[str, Ledger]:

@@ -18,12 +18,26 @@ class Step:
     sql: str
 
 
+#: The sum of each pipeline's rows in `frames` since the start `boot`: adding up years takes time.
+_TOTALS = """
+CREATE TABLE totals (
+    pipeline TEXT PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    captured INTEGER NOT NULL,
+    inferred INTEGER NOT NULL,
+    skipped TEXT NOT NULL,
+    failed INTEGER NOT NULL,
+    pending INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
 STEPS = (
     Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),
     Step(
         "what a power cut took",
         "ALTER TABLE frames ADD COLUMN unaccounted_s REAL NOT NULL DEFAULT 0;",
     ),
+    Step("sums of the ledger", _TOTALS),
 )
 LATEST = len(STEPS)
 

@@ -23,6 +23,7 @@ from edge_agent.store.db import (
     device,
     has_name,
     identity,
+    kept_wear,
     read_header,
     refuse_contents,
 )
@@ -163,8 +164,9 @@ class Reader:
                 identity=known,
                 written=max((row.ended for row in windows.values()), default=None),
                 windows=windows,
-                ledgers=ledger.since_boot(connection, known.boot),
+                ledgers=ledger.of_boot(connection, known.boot),
                 open=events.select(connection, "WHERE e.closed IS NULL ORDER BY e.n"),
+                wear=kept_wear(connection),
                 outbox=outbox.unsent(connection),
             )
 

@@ -16,7 +16,16 @@ from types import TracebackType
 from typing import Self
 
 from edge_agent.store import decisions, events, ledger, outbox
-from edge_agent.store.db import TUNING, Database, Tuning, hold, identity, open_database
+from edge_agent.store.db import (
+    TUNING,
+    WEAR,
+    Database,
+    Tuning,
+    hold,
+    identity,
+    kept_wear,
+    open_database,
+)
 from edge_agent.store.disk import disk_errors
 from edge_agent.store.rows import Batch, Draft, FramesRow, Identity, StoredEvent
 from edge_agent.types import Event
@@ -156,6 +165,15 @@ class Store:
                 "UPDATE configs SET text = :text WHERE n = :n AND text IS NOT :text",
                 {"n": events.config_number(connection, sha), "text": text},
             )
+
+    def wear(self) -> str:
+        """The account of what was written to the disk, as `keep_wear` left it."""
+        with self.database.reading() as connection:
+            return kept_wear(connection)
+
+    def keep_wear(self, text: str) -> None:
+        with self.database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (WEAR, text))
 
     def close(self) -> None:
         """Write the waiting acknowledgements and give everything back. More than once is fine."""

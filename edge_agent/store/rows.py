@@ -156,3 +156,4 @@ class LastStatus:
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)  # since the last start
     open: tuple[StoredEvent, ...] = ()
     outbox: Depth = Depth()
+    wear: str = "[]"  # the account of what was written (policy/wear.py)

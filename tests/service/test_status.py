@@ -16,11 +16,13 @@ import pytest
 from edge_agent.config.load import load
 from edge_agent.errors import NotRunning
 from edge_agent.host.clock import Clock
+from edge_agent.policy.wear import Wear, from_text, to_text
 from edge_agent.service.capture import SourceFacts
 from edge_agent.service.control import ask
 from edge_agent.service.status import LONG_QUEUE, live_status, stored_status
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.watch import House, Watch
+from edge_agent.service.wear import WearAccount
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Batch, Draft, FramesRow
@@ -192,3 +194,17 @@ def test_both_ways_give_the_same_keys(
         stored = valid(stored_status(reader.last_status(), 0.0, silence.value))
     assert list(stored) == list(live)
     assert list(stored["pipelines"]["yard"]) == list(live["pipelines"]["yard"])
+
+
+def test_what_is_written_is_told_by_both(built: Watch, store: Store) -> None:
+    wear = to_text(Wear().started(0.0, 0.5).ran(600.0, 600.0, 0.01))
+    store.keep_wear(wear)
+    with open_reader(store.database.path.parent) as reader:
+        told = valid(stored_status(reader.last_status(), 600.0, NotRunning("nobody", "")))
+    assert told["written_mb_per_day"] == pytest.approx(0.5 + 1.44)
+    written = iter([0.5, 0.51])
+    account = WearAccount(store, 700.0, lambda: next(written))
+    account.count(1300.0)  # it goes on from what the store kept
+    assert account.mb_per_day == pytest.approx(0.5 + 0.5 + 1.44)
+    account.keep(1300.0, at_once=True)
+    assert from_text(store.wear()).mb_per_day() == pytest.approx(2.44)

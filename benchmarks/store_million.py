@@ -1,0 +1,196 @@
+"""A store with a million events: what commands and a start of the service take on it.
+
+Claims: `events list`, `why EVENT`, `status` answer within 100 ms, a start takes at most 1 s. Each
+command is a process of its own, several times in turn; what `version` takes, which imports and
+reads nothing, stands beside them as the price of starting Python on this machine. The claim is
+about the answer: the time within the process from its own imports on is measured too.
+
+    python benchmarks/store_million.py [--events 1000000] [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from figures import tell
+from store_writes import ABOUT, WHY, draft, event
+
+from edge_agent.store.query import open_reader
+from edge_agent.store.record import Store, open_store
+from edge_agent.store.rows import Batch, EventFilter, FramesRow, Judged, Opened
+from edge_agent.types import Event, Priority
+
+#: One event in so many is an alert, with its two messages, as the contract's day has it.
+ALERTS = 50
+#: Events between two rows of the ledger.
+LEDGER = 10
+TOGETHER = 2000
+#: Runs one command in a process that has done its imports, and prints the milliseconds it took.
+INSIDE = """
+import contextlib, io, sys, time
+from edge_agent.cli import obey
+def once():
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        began = time.perf_counter()
+        code = obey(sys.argv[1:])
+    assert code == 0, code
+    return (time.perf_counter() - began) * 1000
+once()
+print(min(once() for _ in range(5)))
+"""
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--rounds", type=int, default=7)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        state = Path(folder)
+        began = time.perf_counter()
+        with open_store(state) as store:
+            store.start()
+            fill(store, given.events)
+        size = (state / "edge.db").stat().st_size / 1e6
+        spent = time.perf_counter() - began
+        print(f"{given.events:,} events written in {spent:.0f} s, {size:.0f} MB")
+        answers(state, given.events, given.rounds)
+        starts(state, given.rounds)
+        going_on(state, given.events)
+
+
+def answers(state: Path, events: int, rounds: int) -> None:
+    """Whole processes in turn with `version`, and the answer alone."""
+    with open_reader(state) as reader:
+        some = reader.events(EventFilter(until=event(events // 2).opened, limit=1))[0].event.id
+    commands = {
+        "version": ["version"],
+        "events list": ["events", "list", "--state", str(state)],
+        "why EVENT": ["why", some, "--state", str(state)],
+        "status": ["status", "--state", str(state)],
+    }
+    whole: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            whole[name].append(process_ms(command))
+    for name, command in commands.items():
+        if name == "version":
+            print(f"{name}: {min(whole[name]):.0f} ms as a whole process")
+            continue
+        done = subprocess.run(
+            [sys.executable, "-c", INSIDE, *command], check=True, capture_output=True, text=True
+        )
+        least = min(whole[name])  # the machine is shared: the least is what the command takes
+        print(f"{name}: {least:.0f} ms as a whole process")
+        tell(f"{name}, {events:,} events, the answer", float(done.stdout), 100, "ms")
+        beyond = least - min(whole["version"])
+        tell(f"{name}, {events:,} events, process beyond `version`", beyond, 100, "ms")
+
+
+def process_ms(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "edge_agent", *command], check=True, stdout=subprocess.DEVNULL
+    )
+    return (time.perf_counter() - began) * 1000
+
+
+def starts(state: Path, rounds: int) -> None:
+    """What the service does with the store before its first frame, after a kill and with an event
+    open: lock, count the boot, declare what is unaccounted, close what was left open."""
+    took = []
+    for number in range(rounds):
+        began = time.perf_counter()
+        store = open_store(state)
+        store.start()
+        store.interrupt_open(lambda stored: None)
+        store.declare_unaccounted(["people"], 3e9, 60.0)
+        took.append(time.perf_counter() - began)
+        store.record(Batch(opened=(Opened(other(-1 - number), ABOUT),)))
+        store.close()
+    tell("start on the full store", statistics.median(took), 1.0, "s")
+
+
+def going_on(state: Path, events: int) -> None:
+    """An event opened and closed in the full store, beside the same in a new one."""
+    with (
+        tempfile.TemporaryDirectory(dir=".") as folder,
+        open_store(Path(folder)) as young,
+        open_store(state) as full,
+    ):
+        young.start(), full.start()
+        took: dict[str, list[float]] = {"young": [], "full": []}
+        for number in range(events + 1, events + 301):
+            for name, store in (("young", young), ("full", full)):
+                began = time.perf_counter()
+                alert(store, number)
+                took[name].append(time.perf_counter() - began)
+    ratio = statistics.median(took["full"]) / statistics.median(took["young"])
+    tell("an event in the full store / in a young one", ratio, 1.5)
+
+
+def alert(store: Store, number: int) -> None:
+    opened = other(number)
+    store.record(Batch(opened=(Opened(opened, ABOUT),)))
+    store.record(Batch(closed=(shut(opened),)))
+
+
+def fill(store: Store, events: int) -> None:
+    """As a life of the service would leave it: closed events, sent messages, ledger, near misses.
+
+    Written in large transactions without waiting for the disk: only the content matters here.
+    """
+    with store.database.reading() as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+    for first in range(0, events, TOGETHER):
+        numbers = range(first, min(first + TOGETHER, events))
+        made = [event(number) if number % ALERTS == 0 else other(number) for number in numbers]
+        alerts = [each for each in made if each.priority is Priority.ALERT]
+        frames = tuple(ledger(each) for each in made[::LEDGER])
+        misses = tuple(
+            Judged("miss", "people", each.opened, each.frame, WHY[:3], "gate", 7, "person")
+            for each in made[::LEDGER]
+        )
+        opened = Batch(
+            opened=tuple(Opened(each, ABOUT) for each in made),
+            messages=tuple(draft(each, "open") for each in alerts),
+        )
+        closed = Batch(
+            closed=tuple(shut(each) for each in made),
+            messages=tuple(draft(shut(each), "close") for each in alerts),
+            frames=frames,
+            judged=misses,
+        )
+        for batch in (opened, closed):
+            store.outbox.acknowledge(store.record(batch))
+    store.outbox.settle()
+    with store.database.reading() as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    os.sync()
+
+
+def other(number: int) -> Event:
+    return replace(event(number), priority=Priority.NOTICE)
+
+
+def shut(opened: Event) -> Event:
+    return replace(
+        opened, seen=opened.opened + 9, closed=opened.opened + 10, close_reason="cleared"
+    )
+
+
+def ledger(each: Event) -> FramesRow:
+    return FramesRow("people", each.opened, each.opened + 300, 12, {"motion": 1400, "rate": 88})
+
+
+if __name__ == "__main__":
+    main()
