@@ -27,7 +27,7 @@ from edge_agent.service.control import ask
 from edge_agent.service.doctor import document, examine
 from edge_agent.service.doctor_disk import existing
 from edge_agent.service.doctor_finding import Case
-from edge_agent.service.report import frames_document
+from edge_agent.service.ledger import frames_document
 from edge_agent.service.status import stored_status
 from edge_agent.store.examine import examine as examine_store
 from edge_agent.store.examine import newest_rows

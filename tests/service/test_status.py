@@ -73,7 +73,7 @@ def watch(built: Watch, surroundings: Surroundings) -> Watch:
     """Both sources deliver, nothing is paused."""
     now = surroundings.now()
     for capture in built.captures.values():
-        capture.facts = SourceFacts("delivering", now, frames=3)
+        capture._facts = SourceFacts("delivering", now, frames=3)
     surroundings.paused = frozenset()
     return built
 
@@ -109,7 +109,7 @@ def test_a_lost_source_is_named_with_its_reason_and_for_how_long(
     watch: Watch, store: Store, surroundings: Surroundings
 ) -> None:
     since = surroundings.now() - 200
-    watch.captures["door"].facts = SourceFacts("lost", since, 5, losses=1, reason="no answer")
+    watch.captures["door"]._facts = SourceFacts("lost", since, 5, losses=1, reason="no answer")
     status = valid(live_status(watch, store, surroundings, None))
     assert (status["verdict"], codes(status)) == ("degraded", ["source_lost"])
     assert status["reasons"][0]["message"] == "source door is lost for 3 min 20 s: no answer"
@@ -119,8 +119,8 @@ def test_where_no_source_delivers_nobody_watches(
     watch: Watch, store: Store, surroundings: Surroundings
 ) -> None:
     since = surroundings.now() - 7
-    watch.captures["door"].facts = SourceFacts("ended", since)
-    watch.captures["庭"].facts = SourceFacts("lost", since, reason="no such file")
+    watch.captures["door"]._facts = SourceFacts("ended", since)
+    watch.captures["庭"]._facts = SourceFacts("lost", since, reason="no such file")
     status = valid(live_status(watch, store, surroundings, None))
     assert (status["verdict"], codes(status)) == ("down", ["source_lost", "source_ended"])
 
