@@ -111,7 +111,7 @@ class CameraSource(Part):
         le=240,
     )
     size: Size | None = key("What a device is asked for. null: its own.", None)
-    stall_s: PositiveSeconds = key("Without a picture for so long it is lost.", 10.0)
+    stall_s: PositiveSeconds = key("Without a picture for so long it is lost.", 8.0)
     max_age_s: PositiveSeconds = key("A frame that waited longer is `stale`.", 2.0)
     open_timeout_s: PositiveSeconds = key("It must have answered within this time.", 20.0)
 

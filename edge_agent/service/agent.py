@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.host.board import read_board
 from edge_agent.host.clock import Clock
+from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
+from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
 from edge_agent.service.check import check
 from edge_agent.service.control import ControlServer
@@ -32,7 +35,9 @@ from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.watch import STOP_S as WATCH_STOP_S
 from edge_agent.service.watch import House, Watch
+from edge_agent.service.watchman import Threads, Watchman
 from edge_agent.store.record import open_store
 from edge_agent.store.rows import Draft, StoredEvent
 from edge_agent.types import Priority
@@ -45,7 +50,9 @@ log = logging.getLogger("edge_agent.agent")
 HAND_OVER_S = 2.0
 STOP_S = 2.0
 SWAP_S = 4.0
-WAIT_S = 1.0
+#: Where a thread hangs somebody is blind: whatever can be saved is saved within this time.
+HURRY_S = 1.5
+HURRIED_STEP_S = 0.2
 
 
 class Agent:
@@ -59,6 +66,8 @@ class Agent:
         self._started_with = self._config
         self._stop = threading.Event()
         self._code = 0
+        self._hurried = False
+        self._notifier = Notifier()
         self._reload_wanted = threading.Event()
         self._reloading = threading.Lock()
         self._swapping = threading.Lock()  # held while sources and pipelines are replaced
@@ -80,6 +89,7 @@ class Agent:
             )
             self._start()
             try:
+                self._notifier.ready()
                 self._wait()
             finally:
                 self._shut_down()
@@ -95,10 +105,11 @@ class Agent:
         self._uplink = Group("uplink", self._hopeless)
         self._upkeep = Group("upkeep", self._hopeless)
         if self._publisher is not None:
-            self._uplink.start("publisher", self._publisher.run)
+            self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
         self._watch.start()
-        self._upkeep.start("housekeeping", self._housekeeping.run)
-        self._upkeep.start("control", ControlServer(self._state, self._handlers()).run)
+        self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
+        control = ControlServer(self._state, self._handlers())
+        self._upkeep.start("control", control.run, control.beat)
         identity = self._store.identity
         log.info(
             "started version=%s store=%s boot=%d pipelines=%d",
@@ -109,29 +120,32 @@ class Agent:
         )
 
     def _wait(self) -> None:
-        while not self._stop.wait(WAIT_S):
+        watchman = Watchman(Threads(self._pulses, self._renew, self._give_up), self._notifier)
+        while not self._stop.wait(watchman.pause_s):
             if self._reload_wanted.is_set() and not self._reloading.locked():
                 self._reload_wanted.clear()
                 # Aside, as for a client of the control socket: trying a model may take a minute.
                 threading.Thread(target=self._reload_on_signal, name="reload", daemon=True).start()
-            for name, runner in self._watch.runners.items():
-                if runner.hangs():
-                    self._hopeless(f"pipeline {name}: its model does not answer")
+            watchman.look(time.monotonic())
+            self._notifier.status(in_words(self._watch))
 
     def _shut_down(self) -> None:
         """Sources, events, a last summary, the outbox to the broker, `offline`: within 5 s.
 
-        Each step is tried whatever became of the one before it.
+        Each step is tried whatever became of the one before it; where a thread hangs, in a hurry.
         """
         self._stop.set()
+        self._notifier.stopping()
+        if self._hurried:
+            threading.Thread(target=_end_soon, daemon=True).start()
         # Never released: no reload any more. One that is stopping the parts does our work so far.
-        self._swapping.acquire(timeout=SWAP_S)
+        self._swapping.acquire(timeout=self._at_most(SWAP_S))
         steps: tuple[Callable[[], object], ...] = (
-            lambda: self._upkeep.stop(STOP_S),
-            lambda: self._watch.stop(),
+            lambda: self._upkeep.stop(self._at_most(STOP_S)),
+            lambda: self._watch.stop(self._at_most(WATCH_STOP_S)),
             self._settle,
-            lambda: self._publisher and self._publisher.hand_over(HAND_OVER_S),
-            lambda: self._uplink.stop(STOP_S),
+            lambda: self._publisher and self._publisher.hand_over(self._at_most(HAND_OVER_S)),
+            lambda: self._uplink.stop(self._at_most(STOP_S)),
         )
         for step in steps:
             try:
@@ -152,6 +166,20 @@ class Agent:
     def _settle(self) -> None:
         if self._housekeeping.settle():
             self._store.settled()
+
+    def _at_most(self, seconds: float) -> float:
+        return min(seconds, HURRIED_STEP_S) if self._hurried else seconds
+
+    def _pulses(self) -> tuple[Pulse, ...]:
+        return self._upkeep.pulses() + self._uplink.pulses() + self._watch.pulses()
+
+    def _renew(self, name: str) -> bool:
+        return self._upkeep.renew(name) or self._uplink.renew(name) or self._watch.renew(name)
+
+    def _give_up(self, late: Late) -> None:
+        self._hurried = True
+        self._notifier.status(f"{late.name} hangs: the agent ends, and starts anew")
+        self._hopeless(late.name)
 
     def _hopeless(self, part: str) -> None:
         log.error("giving up part=%r: the process ends with exit code 1", part)
@@ -239,6 +267,7 @@ class Agent:
         """
         if not self._reloading.acquire(blocking=False):
             raise EdgeError("a reload is under way already", "try again when it has ended")
+        self._notifier.reloading()
         try:
             config = self._read()
             kept = self._needs_restart(config)
@@ -247,6 +276,7 @@ class Agent:
                 self._swap(config, watch)
         finally:
             self._reloading.release()
+            self._notifier.ready()
         log.info("reloaded pipelines=%d", len(watch.runners))
         return {"pipelines": sorted(watch.runners), "needs_restart": kept}
 
@@ -316,3 +346,15 @@ class Agent:
         body = dump(alert_document(event, stored.about))
         word = self._surroundings.clock_word
         return Draft(f"{event.id}/close", "alert", event.closed, body, priority=0, clock=word)
+
+
+def in_words(watch: Watch) -> str:
+    """What the agent does, in the one line of `systemctl status`."""
+    sources = (f"{name} {capture.facts.state}" for name, capture in watch.captures.items())
+    return f"{len(watch.runners)} pipelines; sources: {', '.join(sources)}"
+
+
+def _end_soon() -> None:
+    """Something may hold whatever an orderly stop needs."""
+    time.sleep(HURRY_S)
+    os._exit(1)

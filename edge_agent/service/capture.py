@@ -21,6 +21,7 @@ from time import monotonic
 
 from edge_agent.errors import EdgeError
 from edge_agent.policy.backoff import Backoff
+from edge_agent.policy.vigil import Beat
 from edge_agent.ports import Noting, Source
 from edge_agent.service.slot import NewestFrame
 from edge_agent.types import Broken, Frame
@@ -35,6 +36,8 @@ LONGEST_BACKOFF_S = 30.0
 TELL_AGAIN_S = 60.0
 MOST_TOLD = 100
 _DIGITS = re.compile(r"\d+")
+#: Beyond what a source is allowed by its own time-outs: it clears up, a process ends.
+GRACE_S = 15.0
 #: A recorded source is never held longer than this between two looks at the stop event.
 LONGEST_HOLD_S = 0.5
 
@@ -62,8 +65,12 @@ class Capture:
         slots: tuple[NewestFrame, ...],
         now: Callable[[], float],
         numbers: Iterator[int],
+        bound_s: float = 0.0,
     ) -> None:
+        """`bound_s` is the longest that the source's own time-outs let an open or a read take."""
         self._source = source
+        self._within_s = bound_s + GRACE_S
+        self.beat = Beat(f"source {source.name}", renewable=True)
         self._slots = slots
         self._now = now
         self._numbers = numbers
@@ -94,7 +101,9 @@ class Capture:
                 self._source.close()
             # Only time in which it delivered counts, not the time that it took to be refused.
             backoff = backoff.ended(self._last_item - opened)
-            stop.wait(backoff.delay(random.random()))
+            pause_s = backoff.delay(random.random())
+            self.beat.begin("pausing before it is opened again", pause_s + GRACE_S)
+            stop.wait(pause_s)
 
     def wake(self) -> None:
         """From another thread, with the stop event set: wait no longer for what may never come."""
@@ -103,10 +112,12 @@ class Capture:
 
     def _watch(self, stop: threading.Event) -> None:
         """Open and read until the end of the input or the stop event."""
+        self.beat.begin("opening it", self._within_s)
         info = self._source.open()
         pace = 0.0 if self._source.live else 1.0 / (info.fps or DEFAULT_FPS)
         due = self._now()
         while not stop.is_set():
+            self.beat.begin("reading it", self._within_s)
             item = self._source.read()
             if item is None:
                 self._ended()
@@ -115,7 +126,7 @@ class Capture:
                 self._tell(item, self._now())
                 continue
             while (wait := due - self._now()) > 0 and not stop.wait(min(wait, LONGEST_HOLD_S)):
-                pass
+                self.beat.begin("holding it to its pace", GRACE_S)
             # A slow decoder must not be followed by a burst: the pace starts again from now.
             due = max(due, self._now() - pace) + pace
             self._hand_on(item)

@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from edge_agent.errors import EdgeError, NotRunning, UsageError
+from edge_agent.policy.vigil import Beat
 
 log = logging.getLogger("edge_agent.control")
 
@@ -33,6 +34,8 @@ RELOAD_S = 120.0
 LONGEST_REQUEST = 65_536
 LONGEST_ANSWER = 4_194_304
 WAIT_S = 0.2
+#: Nothing that its own thread does takes so long.
+LATE_S = 15.0
 #: So many are served at the same time; the next one waits a moment, and is dropped then.
 CLIENTS = 8
 
@@ -44,6 +47,7 @@ class ControlServer:
         self._path = state / NAME
         self._handlers = handlers
         self._free = threading.BoundedSemaphore(CLIENTS)
+        self.beat = Beat("control", renewable=True)
 
     def run(self, stop: threading.Event) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -55,6 +59,7 @@ class ControlServer:
             listener.listen(CLIENTS)
             listener.settimeout(WAIT_S)
             while not stop.is_set():
+                self.beat.begin("waiting for a client", LATE_S)
                 try:
                     client, _ = listener.accept()
                 except TimeoutError:

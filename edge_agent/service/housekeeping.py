@@ -17,6 +17,7 @@ from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import anchor_point
 from edge_agent.policy.documents import dump, rfc3339
 from edge_agent.policy.summary import document
+from edge_agent.policy.vigil import Beat
 from edge_agent.service.ledger import difference, frames_row
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.watch import Watch
@@ -30,6 +31,8 @@ log = logging.getLogger("edge_agent.housekeeping")
 
 LOOK_S = 1.0
 PATIENCE_S = 10.0
+#: A round waits for the disk and for frames at work, each bounded; all told it takes no longer.
+ROUND_S = 30.0
 #: Inferred frames after which a track is there for a dashboard.
 STEADY = 3
 #: Summary windows that wait for the disk at most: a day of the default five minutes.
@@ -69,10 +72,13 @@ class Housekeeping:
         self._wear = WearAccount(store, self._flushed)
         self._lock = threading.Lock()  # a reload settles from the control thread
         self._refusal = ""
+        self.beat = Beat("housekeeping", renewable=True)
         self._patience = 0.0  # after a refusal the disk is left alone until then
 
     def run(self, stop: threading.Event) -> None:
+        self.beat.begin("a round", ROUND_S)
         while not stop.wait(LOOK_S):
+            self.beat.begin("a round", ROUND_S)
             self._surroundings.refresh()
             self.tick(self._rhythm())
 

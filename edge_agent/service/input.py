@@ -86,3 +86,11 @@ def max_age_s(config: SourceConfig) -> float:
     """How long a frame of it may have waited before it is `stale`."""
     stated: float = getattr(config, "max_age_s", MAX_AGE_S)
     return stated
+
+
+def bound_s(config: SourceConfig) -> float:
+    """The longest that its own time-outs let an open or a read take; 0 where it has none."""
+    waits = (getattr(config, key, None) or 0.0 for key in ("open_timeout_s", "stall_s"))
+    fps = getattr(config, "fps", None)
+    longest: float = max(waits)
+    return longest + (1 / fps if fps else 0.0)

@@ -30,6 +30,7 @@ from edge_agent.host.command import Command
 from edge_agent.host.gpio import GpioLine, LineSpec
 from edge_agent.pipeline.camera_events import RULE
 from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.vigil import Beat
 from edge_agent.ports import Switch
 from edge_agent.service.supervisor import Group
 from edge_agent.types import Event
@@ -42,6 +43,8 @@ GAP_S = 0.5
 RETRY_S = 5.0
 #: Nobody waits for longer before looking at the stop event.
 LOOK_S = 1.0
+#: Beyond a program's own time-out: it is started, killed, waited for.
+GRACE_S = 30.0
 
 OutputConfig: TypeAlias = CommandOutput | GpioOutput
 
@@ -73,6 +76,7 @@ class Manner:
     hold_s: float
     off_on_stop: bool
     now: Callable[[], float]
+    within_s: float = GRACE_S  # the longest that a change may take, all told
 
 
 class Wish:
@@ -125,6 +129,7 @@ class Output:
         self._news = threading.Event()
         # Whoever left it on at a stop, or died: it is off at first, or nobody touches it.
         self._on: bool | None = None if manner.off_on_stop else False
+        self.beat = Beat(f"output {name}", renewable=True)
         self._not_before = 0.0
         self._changes = self._failures = 0
         self._fault: EdgeError | None = None
@@ -157,6 +162,7 @@ class Output:
         """Until the stop."""
         try:
             while not stop.is_set():
+                self.beat.begin("following its events", self._manner.within_s)
                 self._follow()
                 self._news.wait(self._patience())
                 self._news.clear()
@@ -223,14 +229,14 @@ class Outputs:
                 name,
                 output.kind,
                 switch_of(output),
-                Manner(output.hold_s, output.on_stop == "off", now),
+                Manner(output.hold_s, output.on_stop == "off", now, _within_s(output)),
             )
             for name, output in configured.items()
         }
 
     def start(self, group: Group) -> None:
         for output in self._outputs.values():
-            group.start(f"output {output.name}", output.run)
+            group.start(f"output {output.name}", output.run, output.beat)
 
     def hurry(self) -> None:
         for output in self._outputs.values():
@@ -255,6 +261,11 @@ class Outputs:
                     wired[event.rule].note(event, opened=False)
 
         return raised
+
+
+def _within_s(output: OutputConfig) -> float:
+    timeout_s: float = getattr(output, "timeout_s", 0.0)
+    return 2 * timeout_s + GRACE_S
 
 
 #: Is told what opened and what closed.

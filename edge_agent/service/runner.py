@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from time import monotonic, perf_counter
 
 from edge_agent.pipeline.step import Ahead, Circumstances
+from edge_agent.policy.vigil import Beat
 from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
 from edge_agent.service.ledger import Account
@@ -22,8 +23,13 @@ from edge_agent.types import Event, Frame, Outcome, Priority
 
 #: Nobody waits longer for a frame at work: an engine that hangs must not hang `status` too.
 SLOWEST_FRAME_S = 2.0
-#: A model that gives no answer for so long hangs. Slow cards count for nothing here, only `invoke`.
-HANGS_S = 8.0
+#: A model that gives no answer for so long hangs, unless its frames usually take a tenth of it.
+HANGS_S = 5.0
+#: The first answer may take longer: delegates load, and memory is touched for the first time.
+FIRST_ANSWER_S = 30.0
+USUALS = 10
+#: A card that takes nothing for so long hangs. What is merely locked or full answers sooner.
+STORES_S = 6.0
 #: So long `status` tells of a frame that failed.
 REMEMBERED_S = 60.0
 
@@ -43,7 +49,8 @@ class Runner:
         self.last_closed: tuple[Event, ...] = ()
         self._lock = threading.Lock()
         self._failed = (0.0, "")
-        self._began = 0.0  # the frame at work
+        self.beat = Beat(f"pipeline {assembled.spec.name}")
+        self._usual_s: float | None = None  # what an inferred frame takes, smoothed
 
     @property
     def failure(self) -> str:
@@ -51,9 +58,10 @@ class Runner:
         at, what = self._failed
         return what if what and monotonic() - at < REMEMBERED_S else ""
 
-    def hangs(self, patience_s: float = HANGS_S) -> bool:
-        """The model has not answered for so long; nothing in this process can interrupt it."""
-        return self.assembled.pipeline.invoking and monotonic() - self._began > patience_s
+    @property
+    def patience_s(self) -> float:
+        """How long a frame may take; nothing in this process can interrupt an `invoke`."""
+        return FIRST_ANSWER_S if self._usual_s is None else max(HANGS_S, USUALS * self._usual_s)
 
     @property
     def name(self) -> str:
@@ -98,9 +106,10 @@ class Runner:
 
     def _work(self, frame: Frame, around: Circumstances, ahead: Ahead | None) -> Outcome:
         pipeline = self.assembled.pipeline
-        self._began = monotonic()
+        self.beat.begin("working on a frame", self.patience_s)
         try:
             outcome = pipeline.step(frame, around, ahead)
+            self.beat.begin("storing what a frame showed", STORES_S)
             self.last_closed = self.recorder.record(outcome)
         except BaseException as fault:
             self.account.fail()
@@ -124,6 +133,10 @@ class Runner:
     def _measure(self, outcome: Outcome) -> None:
         seconds = self.assembled.pipeline.laps.seconds
         self.meter.add(seconds)
+        if outcome.skip is None:
+            took_s = sum(seconds.values())
+            usual_s = took_s if self._usual_s is None else self._usual_s
+            self._usual_s = usual_s + (took_s - usual_s) / USUALS
         if any(event.priority is Priority.ALERT for event in outcome.opened):
             self.meter.add_one("alert", sum(seconds.values()))
 

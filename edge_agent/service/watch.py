@@ -16,9 +16,10 @@ from pathlib import Path
 from edge_agent.config.schema import Config
 from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.rules import Ident
+from edge_agent.policy.vigil import Pulse
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.capture import Capture
-from edge_agent.service.input import max_age_s, source_of
+from edge_agent.service.input import bound_s, max_age_s, source_of
 from edge_agent.service.ledger import Account
 from edge_agent.service.outputs import Outputs
 from edge_agent.service.recorder import Desk, Recorder
@@ -70,20 +71,28 @@ class Watch:
         self.windows = {name: Windows(name, now) for name in self.runners}
         self.outputs.start(self._switches)
         for name, runner in self.runners.items():
-            self._workers.start(f"pipeline {name}", self._worker(name, runner).run)
+            self._workers.start(f"pipeline {name}", self._worker(name, runner).run, runner.beat)
         for name, capture in self.captures.items():
-            self._sources.start(f"source {name}", capture.run)
+            self._sources.start(f"source {name}", capture.run, capture.beat)
 
-    def stop(self) -> None:
+    def pulses(self) -> tuple[Pulse, ...]:
+        """How every thread gets on."""
+        return self._sources.pulses() + self._workers.pulses() + self._switches.pulses()
+
+    def renew(self, name: str) -> bool:
+        """Start the thread of that name anew; a pipeline's never is, its model is in its hands."""
+        return self._sources.renew(name) or self._switches.renew(name)
+
+    def stop(self, within_s: float = STOP_S) -> None:
         """Sources, workers, events, outputs: each, whatever becomes of the others.
 
         Raises what the closing of events raised, when all is done.
         """
-        self._sources.stop(STOP_S / 2, self._wake)
-        stuck = self._workers.stop(STOP_S)
+        self._sources.stop(within_s / 2, self._wake)
+        stuck = self._workers.stop(within_s)
         now = self._house.surroundings.now()
         with ExitStack() as rest:
-            rest.callback(self._switches.stop, STOP_S, self.outputs.hurry)
+            rest.callback(self._switches.stop, within_s, self.outputs.hurry)
             for runner in self.runners.values():
                 if f"pipeline {runner.name}" not in stuck:
                     rest.callback(runner.close, now, "stopped")
@@ -144,4 +153,5 @@ class Watch:
             tuple(self.slots[runner.name] for runner in runners),
             self._house.surroundings.now,
             self._house.numbers.setdefault(source, count()),
+            bound_s(self.config.sources[source]),
         )

@@ -14,6 +14,8 @@ from edge_agent.service.windows import Windows
 
 #: How long a worker waits for a frame before it looks at the stop event again.
 WAIT_S = 0.5
+#: Waiting, telling the rules that the source was away, counting: none of it takes long.
+AROUND_S = 5.0
 
 
 class Worker:
@@ -37,6 +39,7 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         runner = self._runner
         while not stop.is_set():
+            runner.beat.begin("waiting for a frame", AROUND_S)
             frame = self._slot.take(WAIT_S)
             if frame is None:
                 if self._slot.has_ended():
@@ -47,5 +50,6 @@ class Worker:
                 runner.away(away)
             around = self._surroundings.around(runner.name, frame, self._max_age_s)
             outcome = runner.work(frame, around)
+            runner.beat.begin("counting a frame", AROUND_S)
             self._windows.add(outcome, self._surroundings.now() - frame.time)
         self._slot.drain()

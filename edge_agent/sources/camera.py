@@ -26,7 +26,7 @@ from typing import Literal
 from edge_agent.config.camera_uri import with_credentials
 from edge_agent.config.secret import Secret
 from edge_agent.errors import SourceLost
-from edge_agent.sources.camera_link import Gone, Link, Message, Ring
+from edge_agent.sources.camera_link import STOPPED_S, Gone, Link, Message, Ring
 from edge_agent.sources.camera_reason import NO_ANSWER
 from edge_agent.types import Broken, Frame, SourceInfo
 
@@ -34,6 +34,7 @@ log = logging.getLogger("edge_agent.camera")
 
 #: What opens a capture in the child, "module:function"; tests have others.
 OPENCV = "edge_agent.sources.camera_child:open_capture"
+_STOPPED = "look at memory and load: free -m, uptime"
 #: A process that was killed is gone within this time, unless a driver holds it.
 DYING_S = 2.0
 
@@ -51,7 +52,7 @@ class CameraSpec:
     transport: Literal["tcp", "udp"] = "tcp"
     fps: float | None = None
     size: tuple[int, int] | None = None
-    stall_s: float = 10.0
+    stall_s: float = 8.0
     open_timeout_s: float = 20.0
 
 
@@ -69,6 +70,7 @@ class Camera:
         self._using = threading.RLock()  # who opens, reads, or clears up
         self._index = 0
         self._ring: Ring | None = None
+        self._heard: float | None = None  # when its process last said anything
         self._good = 0.0  # when the last good picture came
         self._damage = ""  # what was wrong with those that came since then
 
@@ -78,7 +80,8 @@ class Camera:
         with self._using:
             self._refuse_undead()
             order = self._order()  # first: a secret that cannot be read needs no process
-            child = self._child = self._started()
+            child, self._heard = self._started(), None
+            self._child = child
             try:
                 child.link.say(order)
                 return self._opened(child)
@@ -141,7 +144,7 @@ class Camera:
         }
 
     def _opened(self, child: Child) -> SourceInfo:
-        heard = child.link.hear(self._spec.open_timeout_s)
+        heard = self._hear(child, monotonic() + self._spec.open_timeout_s)
         if heard is None:
             raise SourceLost(f"no answer within {self._spec.open_timeout_s:g} s", NO_ANSWER)
         about, _ = heard
@@ -155,9 +158,9 @@ class Camera:
         spec = self._spec
         patience_s = spec.stall_s + (1 / spec.fps if spec.fps else 0.0)
         while True:
-            left = self._good + patience_s - monotonic()
-            heard = child.link.hear(left)
-            if heard is None or (left <= 0 and heard[0]["kind"] == "damaged"):
+            until = self._good + patience_s
+            heard = self._hear(child, until)
+            if heard is None or (heard[0]["kind"] == "damaged" and monotonic() >= until):
                 raise SourceLost(self._silence(), NO_ANSWER)
             message, memory = heard
             match message["kind"]:
@@ -170,6 +173,21 @@ class Camera:
                     return self._broken(message)
                 case "lost":
                     raise SourceLost(message["reason"], message["next"])
+
+    def _hear(self, child: Child, until: float) -> tuple[Message, int | None] | None:
+        """The next word but that it runs; None when none came. Raises SourceLost when it does not
+        run: a process that was stopped, or starved, shows no picture however well the camera is.
+        """
+        while True:
+            end = until if self._heard is None else min(until, self._heard + STOPPED_S)
+            heard = child.link.hear(end - monotonic())
+            if heard is None:
+                if end < until:
+                    raise SourceLost("the process that reads it does not run", _STOPPED)
+                return None
+            self._heard = monotonic()
+            if heard[0]["kind"] != "alive":
+                return heard
 
     def _frame(self, child: Child, message: Message) -> Frame:
         assert self._ring is not None

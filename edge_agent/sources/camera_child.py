@@ -18,6 +18,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from edge_agent.config.camera_uri import device_path, is_device, is_rtsp
-from edge_agent.sources.camera_link import SLOTS, Gone, Link, Message, Ring, new_memory
+from edge_agent.sources.camera_link import ALIVE_S, SLOTS, Gone, Link, Message, Ring, new_memory
 from edge_agent.sources.camera_reason import Reason, reason_of, unreachable
 
 #: A stream begins with what FFmpeg collected while it looked at it, and that is old: pictures are
@@ -204,6 +205,7 @@ def main(descriptor: int, parent: int) -> None:
     try:
         heard = link.hear(ORDER_S)
         if heard is not None:
+            threading.Thread(target=_beat, args=(link,), daemon=True).start()
             reason = _watch(link, heard[0], chatter)
             link.say({"kind": "lost", "reason": reason.sentence, "next": reason.next})
             # Ending with an answer of the agent unread would take the last word from it.
@@ -232,6 +234,14 @@ def _watch(link: Link, order: Message, chatter: int) -> Reason:
         raise
     except Exception as fault:  # of the library: the agent tells it, and tries again
         return Reason(f"its library failed: {type(fault).__name__}", "see the camera's own log")
+
+
+def _beat(link: Link) -> None:
+    """Tell the agent that this process runs, also while a driver holds its reader."""
+    with suppress(Gone):
+        while True:
+            link.say({"kind": "alive"})
+            time.sleep(ALIVE_S)
 
 
 def _belong_to(parent: int) -> None:

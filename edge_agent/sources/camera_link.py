@@ -5,7 +5,8 @@ shared memory that has no name, so that nothing is left of it when both are gone
 
     agent -> child   the order: what to open, and how           once
                      {"ring", "slot"}: that picture was copied  after each picture
-    child -> agent   {"kind": "open", "width", "height", "fps"} the camera is open
+    child -> agent   {"kind": "alive"}                          every `ALIVE_S`, whatever hangs
+                     {"kind": "open", "width", "height", "fps"} the camera is open
                      {"kind": "ring", "ring", "shape"} + memory pictures have this size from now on
                      {"kind": "picture", "ring", "slot", "taken"}
                      {"kind": "damaged", "taken", "reason"}     one that could not be used
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 Message: TypeAlias = Mapping[str, Any]
 
+#: A process that runs says so this often; one that has said nothing for `STOPPED_S` does not run.
+ALIVE_S = 1.0
+STOPPED_S = 5.0
 #: Pictures under way at most: one being written, one waiting, one being copied.
 SLOTS = 3
 #: The longest message has a sentence in it.

@@ -29,6 +29,8 @@ APPLICATION_ID = 0x45444745  # "EDGE", as schema.sql sets it
 PATIENCE_S = 5.0
 #: The key of `meta` that holds what was written to the disk, hour by hour.
 WEAR = "wear"
+#: The service waits no longer: what it cannot write yet it keeps, and goes on watching.
+SERVICE_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ class Database:
     def reading(self) -> Iterator[sqlite3.Connection]:
         with self.lock, disk_errors(self.path):
             yield self.connection
+
+    def wait_at_most(self, seconds: float) -> None:
+        """For another process that writes."""
+        with self.lock, disk_errors(self.path):
+            self.connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
 
     def close(self) -> None:
         with self.lock, disk_errors(self.path):

@@ -17,6 +17,7 @@ from typing import Self
 
 from edge_agent.store import decisions, events, ledger, outbox
 from edge_agent.store.db import (
+    SERVICE_PATIENCE_S,
     TUNING,
     WEAR,
     Database,
@@ -66,6 +67,7 @@ class Store:
         with self.database.transaction() as connection:
             connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'boot'")
             self._identity = identity(connection)
+        self.database.wait_at_most(SERVICE_PATIENCE_S)
         return self._identity
 
     def named(self, device: str) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_agent.policy.envelope import Sender
+from edge_agent.policy.vigil import Beat
 from edge_agent.uplink.client import Broker, Disconnected, Packet, Session
 from edge_agent.uplink.connect import ConnectFailed, Connector
 from edge_agent.uplink.delivery import Delivery, Outgoing, log
@@ -23,6 +24,8 @@ from edge_agent.uplink.outbox import Clock, Identity, Outbox
 
 #: The longest that the loop does not look whether it should end.
 SLICE_S = 0.25
+#: Every wait is shorter by far, whatever the broker and the network do: they never make it late.
+LATE_S = 20.0
 #: For `offline` and DISCONNECT, after the outbox was handed over.
 GOODBYE_S = 0.5
 
@@ -53,6 +56,7 @@ class Publisher:
         self._leave_by: float | None = None
         self._is_over = threading.Event()
         self._is_over.set()
+        self.beat = Beat("publisher", renewable=True)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set or the outbox was handed over. What the store raises goes through."""
@@ -146,6 +150,8 @@ class Publisher:
             stop.wait(min(left, SLICE_S))
 
     def _is_leaving(self, stop: threading.Event) -> bool:
+        """Asked in every loop of this thread: so it is the place for the heartbeat."""
+        self.beat.begin("at the broker", LATE_S)
         return stop.is_set() or self._leave_by is not None
 
     # --- who speaks, and what is said of it --------------------------------------------------

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,38 +122,6 @@ def test_what_a_kill_left_open_is_closed_as_interrupted(
         }
         stored = {row[0] for row in database.execute("SELECT id FROM events")}
     assert logged <= stored  # what the log acknowledged is kept
-
-
-HANGING = """
-import sys, time
-from pathlib import Path
-from edge_agent.engines import interpreter
-from edge_agent.service import runner
-from edge_agent.service.agent import Agent
-
-runner.Runner.hangs.__defaults__ = (1.0,)
-answer = interpreter.InterpreterEngine.invoke
-begun = time.monotonic()
-
-def invoke(self, tensor):
-    if time.monotonic() - begun > 3:
-        time.sleep(3600)
-    return answer(self, tensor)
-
-interpreter.InterpreterEngine.invoke = invoke
-sys.exit(Agent(Path(sys.argv[1]), Path(sys.argv[2])).run())
-"""
-
-
-def test_a_model_that_never_answers_ends_the_process_so_that_it_is_restarted(
-    tmp_path: Path,
-) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(device="run-8", port=1))
-    command = [sys.executable, "-c", HANGING, str(config), str(tmp_path / "state")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
-    assert "pipeline yard: its model does not answer" in ended.stderr
 
 
 def test_what_a_kill_took_of_the_ledger_is_declared_and_a_stop_takes_nothing(

@@ -234,7 +234,7 @@ def test_a_camera_is_hashed_without_its_place_and_its_credentials(tmp_path: Path
     text = canonical(load(path), "people", HASH)
     assert json.loads(text)["source"] == {
         "name": "cam", "kind": "camera", "transport": "tcp", "fps": 7.0, "size": None,
-        "stall_s": 10.0, "max_age_s": 2.0, "open_timeout_s": 20.0,
+        "stall_s": 8.0, "max_age_s": 2.0, "open_timeout_s": 20.0,
     }  # fmt: skip
     path.write_text(camera.replace("place", "elsewhere").replace("joe", "ann"))
     assert canonical(load(path), "people", HASH) == text
