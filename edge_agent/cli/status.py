@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edge_agent.cli.options import config_option, json_option, state_directory, state_option
-from edge_agent.errors import NotRunning, UsageError
+from edge_agent.errors import EdgeError, NotRunning, UsageError
 
 #: For monitors: `--check` ends with these.
 CODES = {"well": 0, "degraded": 1, "down": 2}
@@ -28,7 +28,9 @@ CLOCKS = {
 @state_option
 @json_option
 @click.option("--watch", is_flag=True, help="Again every two seconds, until ctrl-C.")
-@click.option("--check", is_flag=True, help="For monitors: exit 0 well, 1 degraded, 2 down.")
+@click.option(
+    "--check", is_flag=True, help="For monitors: one line; exit 0 well, 1 degraded, 2 down."
+)
 def command(
     config: Path | None, state: Path | None, as_json: bool, watch: bool, check: bool
 ) -> int:
@@ -36,8 +38,16 @@ def command(
     if watch and check:
         raise UsageError("--watch never ends, so --check has no answer", "say one of them")
     folder = state_directory(state, config)
+    if check and not as_json:
+        verdict, line = judged(folder)
+        click.echo(line)
+        return CODES[verdict]
     while True:
-        status = find_status(folder)
+        try:
+            status = find_status(folder)
+        except EdgeError as fault:
+            fault.exit_code = CODES["down"] if check else fault.exit_code
+            raise
         if watch and not as_json:
             click.clear()  # does nothing where no terminal is
         click.echo(json.dumps(status, ensure_ascii=False) if as_json else words(status))
@@ -58,6 +68,28 @@ def find_status(folder: Path) -> dict[str, Any]:
 
         with open_reader(folder) as reader:
             return stored_status(reader.last_status(), time.time(), silence)
+
+
+def judged(folder: Path) -> tuple[str, str]:
+    """What a monitor shows: the verdict, and one line with every reason.
+
+    Where nothing can be learned it is down: 1 would tell a monitor that it works.
+    """
+    from edge_agent.config.wording import printable
+
+    try:
+        status = find_status(folder)
+    except EdgeError as fault:
+        return "down", f"down: {printable(fault.in_one_line)}"
+    reasons = "; ".join(printable(reason["message"]) for reason in status["reasons"])
+    return status["verdict"], f"{status['verdict']}: {reasons or _at_work(status)}"
+
+
+def _at_work(status: dict[str, Any]) -> str:
+    from edge_agent.cli.render import plural
+
+    sources, pipelines = len(status["sources"]), len(status["pipelines"])
+    return f"{plural(sources, 'source')}, {plural(pipelines, 'pipeline')}"
 
 
 def words(status: dict[str, Any]) -> str:

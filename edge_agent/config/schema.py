@@ -31,6 +31,7 @@ from edge_agent.config.values import (
     OutputName,
     Place,
     PositiveSeconds,
+    PromFile,
     ScoreAbove,
     Seconds,
     SecretRef,
@@ -346,6 +347,12 @@ class Summary(Part):
     every_s: Annotated[float, Field(ge=1, le=86400)] = key("One summary per so long.", 300.0)
 
 
+class Metrics(Part):
+    textfile: PromFile | None = key(
+        "Numbers for node_exporter's textfile collector: docs/metrics.md. null: none.", None
+    )
+
+
 class Config(Part):
     """One file."""
 
@@ -356,3 +363,4 @@ class Config(Part):
     store: Store = part("The local database.", Store)
     mqtt: Mqtt | None = key("The way out. null: nothing leaves the device.", None)
     summary: Summary = part("What is told of everything that was no alert.", Summary)
+    metrics: Metrics = part("For a monitor on this host.", Metrics)

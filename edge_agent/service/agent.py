@@ -32,6 +32,7 @@ from edge_agent.service.broker import broker_of
 from edge_agent.service.check import check
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
+from edge_agent.service.metrics import Textfile
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
@@ -108,6 +109,7 @@ class Agent:
             self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
         self._watch.start()
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
+        self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)
         identity = self._store.identity
@@ -216,6 +218,10 @@ class Agent:
             committed=publisher.notify if publisher is not None else lambda: None,
             hopeless=self._hopeless,
         )
+
+    def _new_textfile(self) -> Textfile:
+        now = self._surroundings.now()
+        return Textfile(self._state, lambda: self._watch, self.status, round(now, 3))
 
     def _new_publisher(self, clock: Clock) -> Publisher | None:
         if self._config.mqtt is None:

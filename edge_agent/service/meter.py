@@ -29,15 +29,22 @@ STAGES = (
 class Samples:
     """Durations of one stage, in milliseconds."""
 
-    __slots__ = ("_seen", "_stride", "_values", "worst")
+    __slots__ = ("_seen", "_stride", "_values", "sum_ms", "worst")
 
     def __init__(self) -> None:
         self._values = array("f")
         self._stride = 1
         self._seen = 0
         self.worst = 0.0
+        self.sum_ms = 0.0
+
+    @property
+    def seen(self) -> int:
+        """How many there were, kept or not."""
+        return self._seen
 
     def add(self, milliseconds: float) -> None:
+        self.sum_ms += milliseconds
         if milliseconds > self.worst:
             self.worst = milliseconds
         if self._seen % self._stride == 0:
@@ -57,6 +64,7 @@ class Samples:
             self._values, stride = self._values[::2], stride * 2
         self._stride = stride
         self._seen += other._seen
+        self.sum_ms += other.sum_ms
         self.worst = max(self.worst, other.worst)
 
     def percentile(self, share: float) -> float:
@@ -105,6 +113,11 @@ class Meter:
 
     def p50(self, stage: str) -> float:
         return self._stages[stage].percentile(0.50)
+
+    def sum(self, stage: str) -> tuple[int, float]:
+        """How many times that stage was passed, and the seconds that it took in all."""
+        samples = self._stages[stage]
+        return samples.seen, samples.sum_ms / 1000
 
     def summary(self) -> dict[str, dict[str, float] | None]:
         return {stage: samples.summary() for stage, samples in self._stages.items()}

@@ -9,7 +9,7 @@ order and bounded, and is offered again with the next one: inference goes on mea
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +75,7 @@ class Recorder:
         self._given_up: set[str] = set()  # events whose opening was, and which are open still
         self._refusal = ""
         self.opened = 0
+        self.opened_by_rule: Counter[tuple[str, str]] = Counter()  # and priority
         self.closed = 0
 
     @property
@@ -106,6 +107,7 @@ class Recorder:
         )
         batch = Batch(tuple(Opened(event, about) for event in opened), closed, messages=drafts)
         self.opened += len(opened)
+        self.opened_by_rule.update((event.rule, event.priority.value) for event in opened)
         self.closed += len(closed)
         self._waiting.append(Entry(opened, closed, batch))
         self._write()

@@ -109,7 +109,10 @@ def test_a_running_agent_says_in_words_how_it_is(
     assert any(line.startswith("    next: ") for line in lines)
     assert "pipeline 庭" in lines
     assert any("broker    127.0.0.1:" in line and "connected" in line for line in lines)
-    assert ask("status", "--check", "--state", agent).code == 1
+    check = ask("status", "--check", "--state", agent)
+    assert (check.code, check.err) == (1, "")
+    assert check.out.startswith("degraded: source 録画 came to its end ")
+    assert check.out.count("\n") == 1
 
 
 def test_the_ledger_of_every_answer_balances(status: Callable[[], dict[str, Any]]) -> None:
@@ -210,7 +213,10 @@ def test_of_an_agent_that_is_down_the_database_tells(ask: Ask, replayed: Path) -
     assert "no agent is running on" in lines[1]
     assert "What follows is from its database, as of its last write." in lines
     assert any("120 captured" in line for line in lines)
-    assert ask("status", "--check", "--state", replayed).code == 2
+    check = ask("status", "--check", "--state", replayed)
+    assert (check.code, check.err) == (2, "")
+    assert check.out.startswith("down: no agent is running on")
+    assert check.out.count("\n") == 1
     document = json.loads(ask("status", "--json", "--state", replayed).out)
     jsonschema.validate(document, schema("status"))
     assert (document["verdict"], codes(document)) == ("down", ["not_running"])
@@ -237,3 +243,16 @@ def test_without_an_agent_and_a_database_it_is_one_sentence(ask: Ask) -> None:
     absent = ask("status")
     assert (absent.code, absent.out) == (2, "")
     assert "no agent has run there" in absent.err
+
+
+def test_a_monitor_is_never_told_that_what_cannot_be_known_works(ask: Ask, tmp_path: Path) -> None:
+    nothing = ask("status", "--check")
+    assert (nothing.code, nothing.err) == (2, "")
+    assert nothing.out.startswith("down: there is no database in ")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "edge.db").write_bytes(b"damaged" * 1000)
+    damaged = ask("status", "--check")
+    assert (damaged.code, damaged.out.count("\n")) == (2, 1)
+    assert "is damaged" in damaged.out
+    assert ask("status", "--check", "--json").code == 2
+    assert ask("status").code == 1

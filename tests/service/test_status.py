@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
@@ -19,6 +21,7 @@ from edge_agent.host.clock import Clock
 from edge_agent.policy.wear import Wear, from_text, to_text
 from edge_agent.service.capture import SourceFacts
 from edge_agent.service.control import ask
+from edge_agent.service.recorder import Entry
 from edge_agent.service.status import LONG_QUEUE, live_status, stored_status
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.watch import House, Watch
@@ -155,6 +158,45 @@ def test_messages_that_the_broker_refuses_are_told(
     status = valid(live_status(watch, store, surroundings, publisher))
     assert "refused" in codes(status)
     assert status["broker"]["since"] == "1970-01-01T00:00:01.500Z"
+
+
+def test_a_frame_that_failed_is_told_for_a_minute(
+    watch: Watch, store: Store, surroundings: Surroundings
+) -> None:
+    runner = watch.runners["yard"]
+    runner._failed = (time.monotonic(), "ValueError: odd")
+    try:
+        status = valid(live_status(watch, store, surroundings, None))
+        assert "pipeline_failing" in codes(status)
+        assert "ValueError: odd" in str(status["reasons"])
+        runner._failed = (time.monotonic() - 61, "ValueError: odd")
+        assert "pipeline_failing" not in codes(live_status(watch, store, surroundings, None))
+    finally:
+        runner._failed = (0.0, "")
+
+
+def test_events_that_the_disk_does_not_take_are_told(
+    watch: Watch, store: Store, surroundings: Surroundings
+) -> None:
+    waiting = watch.runners["yard"].recorder._waiting
+    waiting.append(Entry((), (), Batch()))
+    try:
+        status = valid(live_status(watch, store, surroundings, None))
+        assert "disk_refuses" in codes(status)
+        assert status["verdict"] == "degraded"
+    finally:
+        waiting.clear()
+
+
+def test_every_reason_that_is_given_is_in_the_schema() -> None:
+    schema = json.loads((resources.files("edge_agent") / "schemas" / "status.json").read_text())
+    known = set(schema["properties"]["reasons"]["items"]["properties"]["code"]["enum"])
+    files = ("service/status.py", "service/control.py", "errors.py")
+    text = "".join((resources.files("edge_agent") / name).read_text("utf-8") for name in files)
+    given = set(re.findall(r'_reason\(\s*"(\w+)"', text)) | {NotRunning.code}
+    given |= set(re.findall(r'silent\.code = "(\w+)"', text))
+    given |= {f"camera_{label}" for label in ("black", "covered", "frozen", "blurred", "moved")}
+    assert given == known
 
 
 def test_a_database_tells_what_its_last_write_left(tmp_path: Path) -> None:
