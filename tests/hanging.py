@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_agent.cli.run import start_log
 from edge_agent.engines.interpreter import InterpreterEngine
+from edge_agent.host.log import start_log
+from edge_agent.policy.secrecy import Scrubber
 from edge_agent.service import capture
 from edge_agent.service.agent import Agent
 from edge_agent.sources.scene import Scene
@@ -51,7 +52,7 @@ hanging(InterpreterEngine, "invoke", "invoke")
 hanging(Scene, "read", "capture")
 hanging(Session, "wait", "mqtt")
 publisher.LATE_S = capture.GRACE_S = 2.0  # so that a test need not wait
-start_log()
+start_log("text", Scrubber(()))
 agent = Agent(Path(sys.argv[1]), Path(sys.argv[2]))
 agent.install_signals()
 sys.exit(agent.run())

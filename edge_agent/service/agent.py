@@ -184,7 +184,7 @@ class Agent:
         self._hopeless(late.name)
 
     def _hopeless(self, part: str) -> None:
-        log.error("giving up part=%r: the process ends with exit code 1", part)
+        log.error("the process ends with exit code 1, giving up part=%r", part)
         self._code = 1
         self._stop.set()
 

@@ -71,7 +71,7 @@ class ControlServer:
         """Serve it aside. A thread that is still at it ends with the process."""
         if not self._free.acquire(timeout=PATIENCE_S):
             client.close()
-            log.warning("control request dropped reason='%d others are being served'", CLIENTS)
+            log.warning("control request dropped, others are being served clients=%d", CLIENTS)
             return
 
         def attend() -> None:

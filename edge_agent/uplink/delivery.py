@@ -244,4 +244,4 @@ class Delivery:
         """Once per change: a refused topic is refused again and again."""
         if self._out.last_refusal != (topic, reason):
             self._out.last_refusal = (topic, reason)
-            log.warning('refused topic=%s reason="%s"', topic, reason)
+            log.warning("refused topic=%s reason=%r", topic, reason)

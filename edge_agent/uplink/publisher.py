@@ -180,6 +180,6 @@ class Publisher:
 
     def _is_down(self, reason: str, what_next: str = "") -> None:
         if self._facts.connected or self._facts.last_error != reason:
-            log.warning('no connection reason="%s"', reason)
+            log.warning("no connection reason=%r", reason)
             self._facts = replace(self._facts, since=self._outgoing.clock.now())
         self._facts = replace(self._facts, connected=False, last_error=reason, next=what_next)
