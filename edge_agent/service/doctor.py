@@ -23,6 +23,7 @@ from edge_agent.service.doctor_host import clock, power, temperature
 from edge_agent.service.doctor_permissions import permissions
 from edge_agent.service.doctor_software import engine, versions
 from edge_agent.service.doctor_store import database
+from edge_agent.service.doctor_unit import unit
 
 CHECKS = (
     Check("versions", versions, seconds=30),
@@ -37,6 +38,7 @@ CHECKS = (
     Check("database", database, seconds=30),
     Check("permissions", permissions),
     Check("broker", broker, needs=("configuration",), seconds=40),
+    Check("unit", unit),
 )
 NAMES = tuple(check.name for check in CHECKS)
 

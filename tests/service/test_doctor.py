@@ -17,6 +17,7 @@ from edge_agent.host.fake import FakeClock
 from edge_agent.service.doctor import CHECKS, NAMES, examine, worst
 from edge_agent.service.doctor_disk import disk
 from edge_agent.service.doctor_finding import Case, Check, Finding, Here, Said, ok
+from edge_agent.service.doctor_unit import packaged
 from edge_agent.store.record import open_store
 from edge_agent.store.rows import Batch, FramesRow
 
@@ -478,3 +479,28 @@ def test_a_state_directory_that_others_may_enter_is_told(tmp_path: Path) -> None
     (tmp_path / "state").chmod(0o755)
     told = one(case_in(tmp_path), "permissions")
     assert (told.verdict, told.hint) == ("warn", f"sudo chmod 700 {tmp_path / 'state'}")
+
+
+# --- the unit ------------------------------------------------------------------------------------
+
+
+def test_the_unit_is_installed_current_and_enabled(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    case = case_in(tmp_path, root=root)
+    assert one(case, "unit").verdict == "skipped"
+    assert "not run by systemd" in one(case, "unit").message
+    (root / "run/systemd/system").mkdir(parents=True)
+    absent = one(case, "unit")
+    assert "is not installed" in absent.message
+    place = root / "etc/systemd/system/edge-agent.service"
+    assert absent.hint.startswith(f"install it: sudo install -m 644 {packaged()} {place} && ")
+    (place.parent / "multi-user.target.wants").mkdir(parents=True)
+    place.write_bytes(packaged().read_bytes())
+    assert "is not started at boot" in one(case, "unit").message
+    (place.parent / "multi-user.target.wants" / place.name).symlink_to(place)
+    assert one(case, "unit").verdict == "ok"
+    place.write_bytes(packaged().read_bytes() + b"# mine\n")
+    old = one(case, "unit")
+    assert old.verdict == "warn"
+    assert "is not the one of this version" in old.message
+    assert old.hint.endswith("&& sudo systemctl daemon-reload")
