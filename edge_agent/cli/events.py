@@ -110,7 +110,7 @@ def follow(config: Path | None, state: Path | None, as_json: bool) -> None:
 @config_option
 @state_option
 def export(config: Path | None, state: Path | None, target: Path, **wanted: Any) -> None:
-    """Write events to FILE: .csv, .jsonl, or .zip with their pictures."""
+    """Write events to FILE: .csv, .jsonl, or .zip with their evidence."""
     from edge_agent.cli.render import plural
     from edge_agent.service.export import write_events
     from edge_agent.store.query import open_reader
@@ -118,9 +118,10 @@ def export(config: Path | None, state: Path | None, target: Path, **wanted: Any)
     here = place(state, config)
     with open_reader(here.state) as reader:
         found = reader.events(_filter(wanted, here))
-    pictures = write_events(target, found, here.state)
-    held = f" and {plural(pictures, 'picture')}" if target.suffix.lower() == ".zip" else ""
-    click.echo(f"{plural(len(found), 'event')}{held} in {target}")
+    held = write_events(target, found, here.state)
+    kept = [plural(count, kind) for kind, count in sorted(held.items())] or ["no evidence"]
+    also = f" and {' and '.join(kept)}" if target.suffix.lower() == ".zip" else ""
+    click.echo(f"{plural(len(found), 'event')}{also} in {target}")
 
 
 # --- below: from rows to text ---------------------------------------------------------------------

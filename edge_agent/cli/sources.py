@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_agent.cli.options import config_option, config_path, existing_config, json_option
+from edge_agent.cli.options import (
+    config_option,
+    config_path,
+    existing_config,
+    find_place,
+    json_option,
+)
 from edge_agent.errors import EdgeError, UsageError
 
 if TYPE_CHECKING:
@@ -82,14 +88,23 @@ def scan(as_json: bool) -> None:
 def test(name: str, seconds: float, config: Path | None, as_json: bool) -> int:
     """Watch source NAME, or what would stand behind `uri`: rate, jitter, size, light, sharpness.
 
+    A signal comes in the windows of its configuration and of the model that looks at it.
+
     The exit code is 1 when it does not deliver.
     """
     from edge_agent.policy.documents import dump
     from edge_agent.service.input import source_of
+    from edge_agent.service.named import looks_direct, source_config
     from edge_agent.service.probe import document, probe
+    from edge_agent.service.signals import wanted_of_source
 
-    meant = _source(name, config)
-    found = probe(source_of(name, meant), seconds)
+    loaded = _configuration(config, needed=not looks_direct(name))
+    meant, wanted = source_config(name, loaded), None
+    if loaded is not None and name in loaded.sources:
+        path = config_path(config)
+        folder = find_place(None, config, lenient=True).state
+        wanted = wanted_of_source(loaded, name, folder, path.absolute().parent)
+    found = probe(source_of(name, meant, wanted), seconds)
     about = document(name, meant.kind, found)
     if as_json:
         click.echo(dump(about))
@@ -181,7 +196,7 @@ def _rhythm(about: dict[str, Any]) -> list[str]:
 
 
 def _look(about: dict[str, Any]) -> list[str]:
-    from edge_agent.cli.render import wrapped
+    from edge_agent.cli.render import plural, wrapped
 
     look = about["look"]
     if look is None:
@@ -189,7 +204,8 @@ def _look(about: dict[str, Any]) -> list[str]:
     sizes = [" x ".join(map(str, reversed(size))) for size in about["sizes"]]
     if "brightness" not in look:
         values = f"mean {look['mean']:.4g}, RMS {look['rms']:.4g}, peak {look['peak']:.4g}"
-        shape = f"windows of {about['sizes'][0][0]} samples, {about['sizes'][0][1]} channels"
+        length, channels = about["sizes"][0]
+        shape = f"windows of {plural(length, 'sample')}, {plural(channels, 'channel')}"
         return [f"  size    {shape}", *wrapped("  values  ", values)]
     light = (
         f"brightness {look['brightness']:.0f} of 255, {look['shadows']:.1%} of it black, "

@@ -81,7 +81,12 @@ def _event_lines(stored: StoredEvent, here: Place) -> list[str]:
         *_printable(explain(event.decisions)),
     ]
     tail = wrapped("advice: ", event.advice) if event.advice else []
-    tail += [f"picture: {here.state / str(each['path'])}" for each in event.evidence]
+    # The kinds are words for people: a window of a signal is no picture.
+    words = {"window": "window", "clip": "clip"}
+    tail += [
+        f"{words.get(str(each.get('kind')), 'picture')}: {here.state / str(each['path'])}"
+        for each in event.evidence
+    ]
     return [*lines, "", *tail] if tail else lines
 
 

@@ -81,12 +81,14 @@ class Agent:
             store.named(self._device())
             clock = Clock()
             self._surroundings = Surroundings(clock, self._config.device.timezone)
+            # First of all: no fault below may hide from the next boot what this one declares.
+            lost = self._unaccounted()
             store.interrupt_open(self._interrupted_alert)
             self._publisher = self._new_publisher(clock)
             self._house = self._new_house()
             self._watch = Watch(self._config, self._path.absolute().parent, self._house)
             self._housekeeping = Housekeeping(
-                store, self._surroundings, lambda: self._watch, self._publisher, self._unaccounted()
+                store, self._surroundings, lambda: self._watch, self._publisher, lost
             )
             self._start()
             try:
@@ -107,6 +109,7 @@ class Agent:
         self._upkeep = Group("upkeep", self._hopeless)
         if self._publisher is not None:
             self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
+        self._store.watching(self._watch.runners, self._surroundings.now())
         self._watch.start()
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
         self._upkeep.start("metrics", self._new_textfile().run)
@@ -199,9 +202,8 @@ class Agent:
 
     def _unaccounted(self) -> dict[str, float]:
         """What the boot before this one did not write: it was killed, or lost power."""
-        declared = self._store.declare_unaccounted(
-            self._config.pipelines, self._surroundings.now(), self._config.store.flush_s + LOOK_S
-        )
+        longest_s = self._config.store.flush_s + LOOK_S
+        declared = self._store.declare_unaccounted(self._surroundings.now(), longest_s)
         if declared:
             log.warning(
                 "the last run did not stop as asked, its account is incomplete unaccounted_s=%s",
@@ -297,6 +299,14 @@ class Agent:
             self._config, self._watch = config, watch
             self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
             self._watch.start()
+            self._note_watching()
+
+    def _note_watching(self) -> None:
+        """What a kill may take of new pipelines begins now; a full disk stops no reload."""
+        try:
+            self._store.watching(self._watch.runners, self._surroundings.now())
+        except EdgeError as refusal:
+            log.error("a kill may not declare new pipelines reason=%r", refusal.message)
 
     def _refuse_when_stopping(self) -> None:
         if self._stop.is_set():

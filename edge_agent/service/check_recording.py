@@ -93,6 +93,9 @@ def _listen_to(name: str, config: SignalSource, wanted: SignalSpec, heard: Heard
 def _begun(signal: Signal) -> tuple[SourceInfo, Frame | Broken | None]:
     """What it says of itself, and its first window or what stands in its place."""
     try:
-        return signal.open(), signal.read()
+        info, first = signal.open(), signal.read()
+        while isinstance(first, Broken) and not first.counted:  # a bad line is no window
+            first = signal.read()
+        return info, first
     finally:
         signal.close()

@@ -1,6 +1,7 @@
 """Two event lists side by side: `replay --against OTHER.jsonl`.
 
-Exactly: line by line, but for `config_sha256`: a changed configuration is what is being compared.
+Exactly: line by line, but for `config_sha256`, because a changed configuration is what is being
+compared, and for `evidence`, which lies where each run keeps it, if it keeps any.
 With a tolerance in seconds: events are matched by what they are about, and
 may open and close a little earlier or later; ids and scores do not count then.
 """
@@ -16,6 +17,8 @@ from typing import Any
 from edge_agent.errors import UsageError
 from edge_agent.policy.documents import parse_rfc3339
 
+#: What says how a run was made, not what it found.
+_OF_THE_RUN = ("config_sha256", "evidence")
 #: What must be equal for two events to be the same one.
 _SAME = ("input", "pipeline", "rule", "priority", "label", "zone", "close_reason")
 
@@ -43,7 +46,7 @@ def difference(
 ) -> tuple[str, ...]:
     """Lines of a diff, `-` for what only `before` has and `+` for what only `now` has."""
     if tolerance_s is None:
-        old, new = ([_without_config(line) for line in lines] for lines in (before, now))
+        old, new = ([_comparable(line) for line in lines] for lines in (before, now))
         diff = difflib.unified_diff(old, new, "before", "now", n=0, lineterm="")
         return tuple(line for line in diff if not line.startswith("@@"))
     left = [json.loads(line) for line in now]
@@ -58,9 +61,10 @@ def difference(
     return (*lost, *(f"+{json.dumps(event, ensure_ascii=False)}" for event in left))
 
 
-def _without_config(line: str) -> str:
+def _comparable(line: str) -> str:
     event = json.loads(line)
-    del event["config_sha256"]
+    for key in _OF_THE_RUN:
+        event.pop(key, None)
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 

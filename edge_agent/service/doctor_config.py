@@ -14,7 +14,6 @@ from typing import Any
 
 from edge_agent.bundles.find import find
 from edge_agent.config.explain import pipeline_spec
-from edge_agent.config.schema import Source
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import kept
 from edge_agent.errors import EdgeError
@@ -23,6 +22,7 @@ from edge_agent.service.control import ask
 from edge_agent.service.doctor_finding import Case, Said, fail, ok, shell, warn
 from edge_agent.service.input import source_of
 from edge_agent.service.probe import document, probe
+from edge_agent.service.signals import wanted_of_source
 from edge_agent.service.trial import try_out
 
 #: A source is watched for so long once it delivers, and given up after so long if it does not.
@@ -76,11 +76,11 @@ def sources(case: Case) -> Iterator[Said]:
     told = _running_sources(case)
     found: dict[str, Said] = {}
     threads = []
-    for name, source in case.loaded.sources.items():
+    for name in case.loaded.sources:
         if name in told:
             found[name] = _as_told(name, told[name])
             continue
-        thread = threading.Thread(target=_watch, args=(name, source, found), daemon=True)
+        thread = threading.Thread(target=_watch, args=(name, case, found), daemon=True)
         thread.start()
         threads.append(thread)
     end = monotonic() + PATIENCE_S
@@ -114,10 +114,13 @@ def _as_told(name: str, facts: dict[str, Any]) -> Said:
     return fail(f"the running agent has lost it: {facts['reason']}", hint)
 
 
-def _watch(name: str, config: Source, found: dict[str, Said]) -> None:
+def _watch(name: str, case: Case, found: dict[str, Said]) -> None:
+    config = case.loaded.sources[name]
     test = f"edge-agent sources test {shell(name)}"
     try:
-        delivery = probe(source_of(name, config), WATCH_S)
+        beside = case.path.absolute().parent
+        wanted = wanted_of_source(case.loaded, name, case.state, beside)
+        delivery = probe(source_of(name, config, wanted), WATCH_S)
         about = document(name, config.kind, delivery)
     except EdgeError as fault:
         found[name] = fail(fault.message, fault.next or test)

@@ -18,6 +18,7 @@ from edge_agent.bundles.find import Kind, locate
 from edge_agent.bundles.guess import NO_WISH
 from edge_agent.bundles.main_input import main_input
 from edge_agent.bundles.manifest import ImageInput, Normalize, Requires
+from edge_agent.config.wording import did_you_mean, printable
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.statistics import ENOUGH, Tally, auc, confusion, matched
 from edge_agent.ports import Source
@@ -29,7 +30,7 @@ from edge_agent.service.truth import Case, Stretch
 from edge_agent.sources.built_in import SCHEME
 from edge_agent.sources.images import read_picture
 from edge_agent.sources.recordings import open_windows
-from edge_agent.types import Broken, Detection, Frame, InputSpec, SignalSpec, TensorSpec
+from edge_agent.types import Broken, Detection, Frame, InputSpec, ModelSpec, SignalSpec, TensorSpec
 
 JUDGED = ("classification", "ssd", "yolo", "anomaly")
 DIGITS = 4
@@ -108,6 +109,7 @@ def evaluate(bundle: Bundle, cases: Sequence[Case], state: Path) -> Evaluation:
     """Ask a model about every case. Raises UsageError, Refused, EdgeError where nothing could be
     judged."""
     opened = open_first(bundle, Demand().plans(state, bundle.manifest.sha256), state)
+    _judge_labels(cases, opened.spec)
     judge = {"classification": _classified, "anomaly": _rated}.get(opened.spec.family, _detected)
     unread: list[str] = []
     items, metrics = judge(_answers(opened, cases, unread), opened)
@@ -135,6 +137,23 @@ def delta(first: Evaluation, second: Evaluation) -> dict[str, float | None]:
         name: None if None in (value, theirs[name]) else round(value - theirs[name], DIGITS)  # type: ignore[operator]
         for name, value in first.headline.items()
     }
+
+
+def _judge_labels(cases: Sequence[Case], spec: ModelSpec) -> None:
+    """A label that the model does not know would be a miss, and is a mistake of the truth's.
+
+    Raises UsageError before hours of work."""
+    for case in cases:
+        boxes = case.boxes or ()
+        for label in (case.label, *(label for label, _ in boxes)):
+            if label is None or label in spec.labels or (not spec.labels and label.isdecimal()):
+                continue
+            shown = f"{', '.join(spec.labels[:8])}{', ...' if len(spec.labels) > 8 else ''}"
+            raise UsageError(
+                f"line {case.line} of the truth: {printable(label)!r} is no label of {spec.name}"
+                f"{did_you_mean(label, spec.labels)}",
+                f"its labels: {shown or 'the indices of its classes, 0, 1, ...'}",
+            )
 
 
 # --- asking ------------------------------------------------------------------------------------
@@ -191,11 +210,6 @@ def _classified(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[s
     labels = opened.spec.labels
     pairs = []
     for case, _, found in answers:
-        if labels and case.label not in labels:
-            raise UsageError(
-                f"line {case.line} of the truth: {case.label!r} is no label of {opened.spec.name}",
-                f"its labels: {', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}",
-            )
         pairs.append((str(case.label), found[0].label if found else ""))
     known = {label for pair in pairs for label in pair}
     counted = confusion(pairs, [label for label in labels if label in known])

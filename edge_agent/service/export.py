@@ -1,7 +1,7 @@
-"""Events to a file that other programs read: CSV, JSON lines, or a zip with the pictures.
+"""Events to a file that other programs read: CSV, JSON lines, or a zip with the evidence.
 
 The file is complete or not there: written beside, renamed at the end. Nothing is held in memory
-but the events themselves: a store may have more pictures than the board has memory.
+but the events themselves: a store may have more evidence than the board has memory.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import errno
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -41,12 +42,12 @@ COLUMNS = (
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def write_events(target: Path, events: Events, state: Path) -> int:
-    """The kind follows from the file's ending; how many pictures went into a zip.
+def write_events(target: Path, events: Events, state: Path) -> Counter[str]:
+    """The kind follows from the file's ending; how many pictures and windows went into a zip.
 
     Raises UsageError for another ending or a folder that is not there, NoRoom, EdgeError.
     """
-    makers: dict[str, Callable[[IO[bytes], Events, Path], int]] = {
+    makers: dict[str, Callable[[IO[bytes], Events, Path], Counter[str]]] = {
         ".csv": _csv,
         ".jsonl": _jsonl,
         ".zip": _zip,
@@ -61,13 +62,13 @@ def write_events(target: Path, events: Events, state: Path) -> int:
     draft = target.with_name(f".{target.name}.part")
     try:
         with draft.open("wb") as file:
-            pictures = make(file, events, state)
+            held = make(file, events, state)
         draft.replace(target)
     except OSError as fault:
         raise _refused(fault, target) from None
     finally:
         draft.unlink(missing_ok=True)
-    return pictures
+    return held
 
 
 def _refused(fault: OSError, target: Path) -> EdgeError:
@@ -76,14 +77,14 @@ def _refused(fault: OSError, target: Path) -> EdgeError:
     return EdgeError(f"{target} cannot be written: {fault.strerror}", "name another: --to FILE")
 
 
-def _jsonl(file: IO[bytes], events: Events, state: Path) -> int:
+def _jsonl(file: IO[bytes], events: Events, state: Path) -> Counter[str]:
     for stored in events:
         line = dump(event_document(stored.event, stored.about))
         file.write(f"{line}\n".encode("utf-8", "replace"))
-    return 0
+    return Counter()
 
 
-def _csv(file: IO[bytes], events: Events, state: Path) -> int:
+def _csv(file: IO[bytes], events: Events, state: Path) -> Counter[str]:
     # With a mark, so that Excel reads 人 right.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="")
     writer = csv.writer(text)
@@ -93,25 +94,27 @@ def _csv(file: IO[bytes], events: Events, state: Path) -> int:
         scores = {f"score_{which}": value for which, value in document["score"].items()}
         writer.writerow([(document | scores)[column] for column in COLUMNS])
     text.detach()
-    return 0
+    return Counter()
 
 
-def _zip(file: IO[bytes], events: Events, state: Path) -> int:
+def _zip(file: IO[bytes], events: Events, state: Path) -> Counter[str]:
     """`events.jsonl`, and evidence under the paths that it names."""
-    pictures = 0
+    held: Counter[str] = Counter()
     # JPEG does not become smaller. A board without a clock writes files of 1970.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         with archive.open(zipfile.ZipInfo("events.jsonl", NO_TIME), "w") as lines:
             _jsonl(lines, events, state)
-        for picture in _pictures(events, state):
-            for kept in (picture, picture.with_suffix(".json")):
+        for evidence, kind in _evidence(events, state):
+            for kept in (evidence, evidence.with_suffix(".json")):
                 if kept.is_file():  # retention may have taken it
                     archive.write(kept, str(kept.relative_to(state)))
-                    pictures += kept == picture
-    return pictures
+                    held[kind] += kept == evidence
+    return +held
 
 
-def _pictures(events: Events, state: Path) -> Iterator[Path]:
+def _evidence(events: Events, state: Path) -> Iterator[tuple[Path, str]]:
+    """Where it lies, and the word for its kind."""
     for stored in events:
         for item in stored.event.evidence:
-            yield state / str(item["path"])
+            kind = "window" if item.get("kind") == "window" else "picture"
+            yield state / str(item["path"]), kind

@@ -7,16 +7,18 @@ not contradict one another. Read `sources/signal.py` next.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from edge_agent.bundles.bundle import Bundle
+from edge_agent.bundles.find import find
 from edge_agent.bundles.manifest import SignalInput
-from edge_agent.config.schema import SignalSource
+from edge_agent.config.schema import Config, SignalSource
 from edge_agent.config.schema import Source as SourceConfig
 from edge_agent.config.signal_uri import DEVICES, FILES, SignalUri, parse
 from edge_agent.config.wording import printable
-from edge_agent.errors import UsageError
+from edge_agent.errors import EdgeError, UsageError
 from edge_agent.sources.machine import MachineSpec
 from edge_agent.sources.signal import Framing, Signal
 from edge_agent.sources.signal_kinds import Access, samples_of
@@ -82,6 +84,16 @@ def wanted_by(bundle: Bundle) -> SignalSpec | None:
     """How a model wants its windows; None where it reads pictures."""
     wanted = bundle.manifest.input
     return wanted.spec() if isinstance(wanted, SignalInput) else None
+
+
+def wanted_of_source(config: Config, source: str, state: Path, beside: Path) -> SignalSpec | None:
+    """How the first pipeline that looks at a source wants its windows, by its bundle; None where
+    none does, or none that can be opened: the source can be looked at all the same."""
+    for pipeline in config.pipelines.values():
+        if pipeline.source == source:
+            with suppress(EdgeError):
+                return wanted_by(find(pipeline.model, state, beside))
+    return None
 
 
 def windows_a_second(config: SignalSource, wanted: SignalSpec | None) -> float | None:

@@ -7,6 +7,7 @@ Read `outbox.py` for what leaves, `query.py` for what people read.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge_agent.policy.documents import dump
 from edge_agent.store import decisions, events, ledger, outbox
 from edge_agent.store.db import (
     SERVICE_PATIENCE_S,
@@ -33,6 +35,8 @@ from edge_agent.types import Event
 
 #: The key of `meta` that names the last boot that ended with its account written.
 _SETTLED = "settled"
+#: The key of `meta` that says since when each pipeline of the latest boot watches, as JSON.
+_WATCHING = "watching"
 
 
 def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
@@ -104,23 +108,30 @@ class Store:
             self.outbox.forget(acknowledged)
         return seqs
 
-    def declare_unaccounted(
-        self, pipelines: Iterable[str], now: float, longest_s: float
-    ) -> dict[str, float]:
+    def watching(self, pipelines: Iterable[str], now: float) -> None:
+        """These are at work from now on, in this boot: what one of them may lose began then."""
+        with self.database.transaction() as connection:
+            boot, since = _watched(connection)
+            known = since if boot == self._identity.boot else {}
+            since = {**dict.fromkeys(pipelines, now), **known}
+            body = dump({"boot": self._identity.boot, "since": since})
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_WATCHING, body))
+
+    def declare_unaccounted(self, now: float, longest_s: float) -> dict[str, float]:
         """After a boot that did not end with `settled`: how much of the ledger it took with it.
 
-        One row per pipeline, since its last window and for at most `longest_s`, with no frames in
-        it: what became of them is not known. Seconds by pipeline; none after a clean stop. Call it
-        once, after `start`.
+        One row per pipeline that watched then, since its last window, or its start, and for at most
+        `longest_s`, with no frames in it: what became of them is not known. Seconds by pipeline;
+        none after a clean stop, or a boot that watched nothing. Call it once, after `start`.
         """
         previous = self._identity.boot - 1
         with self.database.transaction() as connection:
-            if previous < 1 or _settled_boot(connection) == previous:
+            boot, since = _watched(connection)
+            if previous < 1 or boot != previous or _settled_boot(connection) == previous:
                 return {}
-            ends = ledger.ends_of_boot(connection, previous)
+            starts = {**since, **ledger.ends_of_boot(connection, previous)}
             rows = tuple(
-                _unaccounted(name, ends.get(name), now, longest_s)
-                for name in sorted({*pipelines, *ends})
+                _unaccounted(name, start, now, longest_s) for name, start in sorted(starts.items())
             )
             ledger.insert(connection, rows, previous)
         return {row.pipeline: row.unaccounted_s for row in rows}
@@ -215,11 +226,19 @@ def _settled_boot(connection: sqlite3.Connection) -> int | None:
     return found[0] if found else None
 
 
-def _unaccounted(pipeline: str, end: float | None, now: float, longest_s: float) -> FramesRow:
-    """`end` is when its last window ended, None where none was written."""
-    lost_s = longest_s if end is None else min(longest_s, max(0.0, now - end))
-    began = now - lost_s if end is None else end
-    return FramesRow(pipeline, began, began + lost_s, 0, {}, unaccounted_s=lost_s)
+def _watched(connection: sqlite3.Connection) -> tuple[int, dict[str, float]]:
+    """The latest boot that watched anything, and since when each of its pipelines did."""
+    found = connection.execute("SELECT value FROM meta WHERE key = ?", (_WATCHING,)).fetchone()
+    if found is None:
+        return 0, {}
+    said = json.loads(found[0])
+    return said["boot"], said["since"]
+
+
+def _unaccounted(pipeline: str, start: float, now: float, longest_s: float) -> FramesRow:
+    """`start`: up to then everything was written."""
+    lost_s = min(longest_s, max(0.0, now - start))
+    return FramesRow(pipeline, start, start + lost_s, 0, {}, unaccounted_s=lost_s)
 
 
 def _interrupted(event: Event) -> Event:

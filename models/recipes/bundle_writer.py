@@ -43,14 +43,26 @@ class Draft:
     card: str = ""
 
 
-def may_write(out: Path) -> str:
+def may_write(out: Path, *, force: bool) -> str:
     """The bundle's name, which is its folder's, before hours are spent on what goes in.
 
-    Raises UsageError where the folder holds anything but a bundle.
+    Raises UsageError where the folder holds anything but a bundle, or one that need not go: it is
+    replaced by `--force` only.
     """
-    if out.exists() and (not out.is_dir() or {each.name for each in out.iterdir()} - set(FILES)):
+    there = out.is_dir() and {each.name for each in out.iterdir()}
+    if (out.exists() and not out.is_dir()) or (there and there - set(FILES)):
         raise UsageError(f"{out} is there and is no bundle", "say another place: --out BUNDLE")
+    for made in (out if there else None, floats(out)):
+        if made is not None and made.exists() and not force:
+            raise UsageError(
+                f"{made} is there already", "say another place, or replace it: --force"
+            )
     return bundle_name(out.absolute().name)
+
+
+def floats(out: Path) -> Path:
+    """Where the same network before int8 lies: beside the bundle."""
+    return out.with_name(f"{out.name}.float.tflite")
 
 
 def write(out: Path, draft: Draft) -> Path:

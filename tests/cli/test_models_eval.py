@@ -69,6 +69,36 @@ def test_a_classifier_gets_accuracy_and_confusion(
     assert said.widest <= 80
 
 
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        (
+            "persn",
+            "line 1 of the truth: 'persn' is no label of scene-detector (did you mean person?)",
+        ),
+        ("", "line 1 of the truth: '' is no label of scene-detector"),
+    ],
+)
+def test_a_label_that_the_detector_does_not_know_is_refused(
+    ask: Ask, tmp_path: Path, label: str, says: str
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    box = {"label": label, "box": [0.1, 0.1, 0.5, 0.5]}
+    (tmp_path / "truth.jsonl").write_text(json.dumps({"file": "a.png", "boxes": [box]}))
+    answer = ask("models", "eval", "scene-detector", "--truth", tmp_path / "truth.jsonl")
+    assert answer.code == 2
+    assert says in answer.err
+    assert "next: its labels: person" in answer.err
+
+
+def test_a_label_of_a_model_without_labels_is_an_index(
+    ask: Ask, classifier: Path, tmp_path: Path
+) -> None:
+    answer = ask("models", "eval", classifier, "--truth", dots(tmp_path, [(3, "three")]))
+    assert answer.code == 2
+    assert "'three' is no label of plain" in answer.err
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_judged(
     ask: Ask, classifier: Path, tmp_path: Path
 ) -> None:

@@ -97,8 +97,24 @@ def test_against_an_earlier_run(edge: Run, config: Path, tmp_path: Path) -> None
     assert other.returncode == 1
     new = [json.loads(line[1:]) for line in other.stdout.splitlines() if line.startswith("+{")]
     wanted = json.loads(lines[0])
-    del wanted["config_sha256"]
+    del wanted["config_sha256"], wanted["evidence"]
     assert new == [wanted]
+
+
+def test_against_leaves_evidence_out_which_lies_elsewhere_in_each_run(
+    edge: Run, config: Path, tmp_path: Path
+) -> None:
+    before = tmp_path / "before.jsonl"
+    kept = edge("replay", SCENE, "-c", config, "--store", tmp_path / "kept")
+    before.write_text(kept.stdout, "utf-8")
+    events = [json.loads(line) for line in kept.stdout.splitlines()]
+    assert any(event["evidence"] for event in events)
+    same = edge("replay", SCENE, "-c", config, "--against", before)
+    assert (same.returncode, same.stdout) == (0, "")
+    events[0]["evidence"] = [{"kind": "snapshot", "path": "evidence/elsewhere.jpg"}]
+    before.write_text("".join(f"{json.dumps(event)}\n" for event in events), "utf-8")
+    same = edge("replay", SCENE, "-c", config, "--against", before)
+    assert (same.returncode, same.stdout) == (0, "")
 
 
 def test_against_shows_what_a_changed_configuration_would_change(

@@ -237,6 +237,10 @@ def test_the_window_that_is_kept_gives_its_score_again(
     assert json.loads(again.out)["score"] == pytest.approx(score, abs=1e-4)
     shown = ask("events", "show", event["id"][:8], "--state", "kept")
     assert f"  window  kept/{kept['path']}" in shown.out
+    why = ask("why", event["id"][:8], "--state", "kept")
+    assert f"window: kept/{kept['path']}" in why.out
+    exported = ask("events", "export", "--to", "all.zip", "--state", "kept")
+    assert "1 event and 1 window" in exported.out
 
 
 def test_replay_takes_a_uri_that_chooses_and_says_what_to_type(

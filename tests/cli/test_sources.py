@@ -11,6 +11,7 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+import signal_models
 from cameras import MjpegCamera, children
 
 Ask = Callable[..., Any]
@@ -117,6 +118,25 @@ def test_a_signal_is_measured_in_its_own_units(ask: Ask, tmp_path: Path) -> None
                   "-c", tmp_path / "signal.yaml")  # fmt: skip
     assert refused.code == 2
     assert "is a signal and has no picture" in refused.err
+
+
+def test_a_signal_is_tested_in_the_windows_of_its_source_and_its_model(
+    ask: Ask, tmp_path: Path
+) -> None:
+    """The model's where the configuration leaves it open; without either 1024 samples."""
+    (tmp_path / "s.csv").write_text("x\n" + "1\n" * 3000)
+    config = signal_models.site(tmp_path, "rules: []", "csv:s.csv")
+    text = config.read_text("utf-8")
+    line = '  free: {kind: signal, uri: "csv:s.csv", rate_hz: 1000, window: 300, hop: 100}\n'
+    bare = '  bare: {kind: signal, uri: "csv:s.csv", rate_hz: 1000}\n'
+    config.write_text(text.replace("sources:\n", f"sources:\n{line}{bare}"), "utf-8")
+    sizes = {}
+    for name in ("motor", "free", "bare"):
+        said = ask("sources", "test", name, "-c", config, "--json", "--seconds", "1")
+        sizes[name] = follows(said.out, "source-test")["sizes"]
+    assert sizes == {"motor": [[64, 1]], "free": [[300, 1]], "bare": [[1024, 1]]}
+    words = ask("sources", "test", "motor", "-c", config, "--seconds", "1").out
+    assert "windows of 64 samples, 1 channel\n" in words
 
 
 def test_a_recording_that_cannot_be_read_is_told_with_its_damage(ask: Ask, tmp_path: Path) -> None:

@@ -154,6 +154,24 @@ def test_a_recording_that_teaches_nothing_is_refused(
     assert says in out
 
 
+def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1\n")
+    folder = tmp_path / "pump"
+    folder.mkdir()
+    (folder / "manifest.yaml").write_text("name: pump")
+    for recipe, data in (("anomaly", ("--healthy", "a.csv")), ("classifier", ("--images", "."))):
+        said = refused(tmp_path, recipe, *data, "--out", "pump")
+        assert "pump is there already" in said
+        assert "--force" in said
+        assert "is there already" not in refused(
+            tmp_path, recipe, *data, "--out", "pump", "--force"
+        )
+    (tmp_path / "fan.float.tflite").write_bytes(b"kept")
+    said = refused(tmp_path, "anomaly", "--healthy", "a.csv", "--out", "fan")
+    assert "fan.float.tflite is there already" in said
+    assert (folder / "manifest.yaml").read_text() == "name: pump"
+
+
 def test_recordings_of_different_sensors_are_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).standard_normal((20_000, 2))
     np.savetxt(tmp_path / "a.csv", noise[:, :1], header="x", comments="")

@@ -147,6 +147,45 @@ def test_a_source_of_broken_items_does_not_deliver_and_does_not_flood_the_log(
     assert sum("broken item" in record.message for record in caplog.records) == 1
 
 
+class Gappy:
+    """A live signal that counts gaps and makes no window of them."""
+
+    name = "motor"
+    live = True
+
+    def __init__(self) -> None:
+        self.notes: dict[str, int] = {}
+        self.lines = 0
+        self.over = threading.Event()
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(None, None, None, None)
+
+    def read(self) -> Frame | Broken | None:
+        if not self.lines:
+            self.lines += 1
+            return Broken("motor", 0, monotonic(), "", "line 1 is no sample", counted=False)
+        self.notes = {"gaps": 3}
+        self.over.wait(PATIENCE_S)
+        raise SourceLost("was closed")
+
+    def close(self) -> None:
+        self.over.set()
+
+
+def test_status_has_the_notes_of_a_signal_that_delivers_no_window() -> None:
+    account, stop = Account(), threading.Event()
+    capture = Capture(Gappy(), (NewestFrame(account),), monotonic, count())
+    thread = threading.Thread(target=capture.run, args=(stop,), daemon=True)
+    thread.start()
+    eventually(lambda: capture.facts.notes == {"gaps": 3}, "the notes", PATIENCE_S)
+    stop.set()
+    capture.wake()
+    thread.join(PATIENCE_S)
+    assert account.ledger().captured == 0, "a word about the input is no frame"
+    assert capture.facts.frames == 0
+
+
 class Bursts:
     """A live source of two bursts; the items of each are dated back from its end, 10 ms apart."""
 

@@ -270,6 +270,22 @@ def test_live_samples_that_bear_times_are_held_to_the_rate(server):
     source.close()
 
 
+def test_a_connection_that_cannot_be_made_counts_nothing_again(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}")
+    source.open()
+    with server.accept() as link:
+        link.sendall(b"1\nx\n2\n3\n4\n")
+        while not isinstance(source.read(), Broken):
+            pass
+    source.close()
+    server.close()
+    for _ in range(3):
+        with pytest.raises(SourceLost):
+            source.open()
+        source.close()
+    assert source.notes["bad_lines"] == 1
+
+
 # --- serial --------------------------------------------------------------------------------------
 
 

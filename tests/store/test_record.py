@@ -281,25 +281,42 @@ unit = st.floats(0, 1)
 
 
 def test_what_a_boot_took_with_it_is_declared_once(tmp_path: Path) -> None:
-    def boot(*rows: FramesRow, stops: bool = False) -> dict[str, float]:
-        """Start at second 1000, write rows, and end; what was declared at the start."""
+    def boot(
+        *rows: FramesRow, watches: float | None = 940.0, stops: bool = False
+    ) -> dict[str, float]:
+        """Start at second 1000, watch, write rows, and end; what was declared at the start."""
         with open_store(tmp_path) as store:
             store.start()
-            declared = store.declare_unaccounted(("people", "cars"), 1000.0, 61.0)
+            declared = store.declare_unaccounted(1000.0, 61.0)
+            if watches is not None:
+                store.watching(("people", "cars"), watches)
             store.record(Batch(frames=rows))
             if stops:
                 store.settled()
         return declared
 
     assert boot(FramesRow("people", 0.0, 980.0, 1, {})) == {}  # there was no boot before
-    # "people" wrote 20 s ago; "cars" never did, so as much as one flush may be gone.
-    assert boot(stops=True) == {"people": 20.0, "cars": 61.0}
-    assert boot(FramesRow("people", 980.0, 2000.0, 1, {})) == {}  # the one before stopped cleanly
-    assert boot() == {"people": 0.0, "cars": 61.0}  # the clock stands before the last window
+    # "people" wrote 20 s ago; "cars" never did, so all that it watched is gone.
+    assert boot(stops=True) == {"people": 20.0, "cars": 60.0}
+    assert boot(FramesRow("people", 980.0, 2000.0, 1, {}), watches=0.0) == {}  # a clean stop
+    # The clock stands before the last window of one; of the other one flush is gone at most.
+    assert boot(watches=None) == {"people": 0.0, "cars": 61.0}
+    assert boot(watches=988.0) == {}  # the one before failed at its start and watched nothing
+    assert boot(stops=True) == {"people": 12.0, "cars": 12.0}  # killed after 12 s, not after 61
     with open_reader(tmp_path) as reader:
         declared = [row for row in reader.windows() if row.unaccounted_s]
         assert all(row.captured == 0 for row in declared)
         assert FramesRow("people", 980.0, 1000.0, 0, {}, unaccounted_s=20.0) in declared
+
+
+def test_a_pipeline_of_a_reload_loses_from_the_reload_on(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.start()
+        store.watching(("people",), 100.0)
+        store.watching(("people", "cars"), 150.0)
+    with open_store(tmp_path) as store:
+        store.start()
+        assert store.declare_unaccounted(160.0, 61.0) == {"cars": 10.0, "people": 60.0}
 
 
 @st.composite

@@ -24,7 +24,7 @@ from edge_agent.sources.signal_csv import CsvFile
 from edge_agent.sources.signal_wav import WavFile
 from edge_agent.types import Broken, Features, SignalSpec, TensorSpec
 from models.recipes.autoencoder import HEALTHY_PART, MARGIN, Fitted, features_of, fit
-from models.recipes.bundle_writer import Draft, may_write, write
+from models.recipes.bundle_writer import Draft, floats, may_write, write
 from models.recipes.command import run, say
 
 HELD_OUT = 0.2  # the last part of each recording
@@ -98,8 +98,10 @@ def read(file: Path, framing: Framing, columns: tuple[str, ...]) -> Recording:
     windows, faults = [], []
     rate_hz = (signal.open().fps or 0.0) * framing.hop
     while (item := signal.read()) is not None:
-        if isinstance(item, Broken):
+        if isinstance(item, Broken) and item.counted:
             faults.append(item.reason)
+        elif isinstance(item, Broken):
+            say(f"{file}: {item.reason}")
         else:
             windows.append(item.data)
     signal.close()
@@ -220,6 +222,7 @@ def main() -> None:
     options.add_argument(
         "--out", type=Path, required=True, help="the bundle's folder, and its name"
     )
+    options.add_argument("--force", action="store_true", help="replace the bundle that is there")
     options.add_argument("--rate-hz", type=float, help="of a CSV without a column of times")
     options.add_argument("--columns", default="", help="a,b of a CSV, 1,2 of a WAV; all of them")
     options.add_argument("--window", type=int, default=4096, help="samples; about half a second")
@@ -227,7 +230,7 @@ def main() -> None:
     options.add_argument("--features", choices=("logmel", "fft", "raw"), default="logmel")
     options.add_argument("--epochs", type=int, default=EPOCHS)
     chosen = options.parse_args()
-    name, hop = may_write(chosen.out), chosen.hop or chosen.window
+    name, hop = may_write(chosen.out, force=chosen.force), chosen.hop or chosen.window
     framing = Framing(window=chosen.window, hop=hop, rate_hz=chosen.rate_hz)
     columns = tuple(filter(None, chosen.columns.split(",")))
     recordings = [read(file, framing, columns) for file in chosen.healthy]
@@ -248,7 +251,7 @@ def main() -> None:
         card=card(name, fitted, recordings),
     )
     written = write(chosen.out, draft)
-    chosen.out.with_name(f"{chosen.out.name}.float.tflite").write_bytes(fitted.as_float)
+    floats(chosen.out).write_bytes(fitted.as_float)
     print(f"{written}: threshold {fitted.threshold:g}, {len(held_out)} healthy windows held out")
     print(f"next: edge-agent models import {written}")
 

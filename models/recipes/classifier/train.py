@@ -25,7 +25,7 @@ from edge_agent.pipeline.preprocess import Preprocessor
 from edge_agent.policy.statistics import Confusion, confusion
 from edge_agent.sources.images import find, read_picture
 from edge_agent.types import Broken, InputSpec, TensorSpec
-from models.recipes.bundle_writer import Draft, may_write, write
+from models.recipes.bundle_writer import Draft, floats, may_write, write
 from models.recipes.command import SEED, run, say, seeded
 from models.recipes.tflite import Asked, as_tflite
 
@@ -236,10 +236,11 @@ def main() -> None:
     options.add_argument(
         "--out", type=Path, required=True, help="the bundle's folder, and its name"
     )
+    options.add_argument("--force", action="store_true", help="replace the bundle that is there")
     options.add_argument("--size", type=int, default=96, help="of the model's picture, a square")
     options.add_argument("--epochs", type=int, default=EPOCHS)
     chosen = options.parse_args()
-    name = may_write(chosen.out)
+    name = may_write(chosen.out, force=chosen.force)
     if not 32 <= chosen.size <= 320:
         raise UsageError(f"--size {chosen.size} is not in 32 to 320")
     spec = InputSpec(chosen.size, chosen.size, interpolation="area")
@@ -268,7 +269,7 @@ def main() -> None:
         card=card(name, chosen.size, content, (learnt.classes, held_out.classes), judged),
     )
     written = write(chosen.out, draft)
-    chosen.out.with_name(f"{chosen.out.name}.float.tflite").write_bytes(as_float)
+    floats(chosen.out).write_bytes(as_float)
     print(f"{written}: {judged[1].accuracy:.3f} of {len(kept)} held-out pictures are right")
     print(f"next: edge-agent models import {written}")
 

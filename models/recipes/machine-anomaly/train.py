@@ -18,7 +18,7 @@ import numpy as np
 from edge_agent.sources.machine import Machine, MachineSpec
 from edge_agent.types import Features, SignalSpec
 from models.recipes.autoencoder import Fitted, features_of, fit
-from models.recipes.bundle_writer import Draft, write
+from models.recipes.bundle_writer import Draft, may_write, write
 from models.recipes.command import SEED, run, say
 
 RATE_HZ, WINDOW = 8000.0, 4096
@@ -66,7 +66,9 @@ def train() -> Fitted:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--out", type=Path, default=Path("build"))
+    options.add_argument("--force", action="store_true", help="replace what is there")
     chosen = options.parse_args()
+    may_write(chosen.out / "machine-anomaly", force=chosen.force)
     fitted = train()
     draft = Draft(
         name="machine-anomaly",

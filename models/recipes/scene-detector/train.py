@@ -237,7 +237,10 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("build"))
     options.add_argument("--scenes", type=int, default=len(TRAIN_SEEDS))
     options.add_argument("--epochs", type=int, default=EPOCHS)
+    options.add_argument("--force", action="store_true", help="replace what is there")
     chosen = options.parse_args()
+    if not chosen.force and (chosen.out / "model.tflite").exists():
+        options.error(f"{chosen.out}/model.tflite is there already: another --out, or --force")
     tf.keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_intra_op_parallelism_threads(2)
