@@ -44,21 +44,24 @@ COMMANDS = {
 
 
 class Lazy(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called; `edge-fleet` has its own."""
+
+    package = "edge_agent.cli"
+    known = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.known)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.known:
             return None
-        module = importlib.import_module(f"edge_agent.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.known.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -71,7 +74,7 @@ class Lazy(click.Group):
             return 0
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("edge-agent", cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-agent", message="%(prog)s %(version)s")
 def root() -> None:
     """On-device inference for embedded Linux: judges frames here, sends only what matters."""
@@ -84,11 +87,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def obey(arguments: Sequence[str]) -> int:
+def obey(arguments: Sequence[str], group: click.Group = root, name: str = "edge-agent") -> int:
     """Run one command line; the exit code of the contract. Errors become one sentence on stderr."""
-    as_json = "--json" in arguments
+
+    def say(code: str, message: str, next_step: str) -> None:
+        say_error(code, message, next_step, "--json" in arguments, name)
+
     try:
-        code = root.main(list(arguments), prog_name="edge-agent", standalone_mode=False)
+        code = group.main(list(arguments), prog_name=name, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
@@ -96,40 +102,40 @@ def obey(arguments: Sequence[str]) -> int:
         click.echo(help_wanted.ctx.get_help() if help_wanted.ctx else "", err=True)
         return 2
     except click.ClickException as fault:
-        say_error("usage", _sentence(fault), f"{_command_of(fault, arguments)} --help", as_json)
+        say("usage", _sentence(fault, name), f"{_command_of(fault, arguments, group)} --help")
         return 2
     except EdgeError as fault:
-        say_error(fault.code, fault.message, fault.next, as_json)
+        say(fault.code, fault.message, fault.next)
         return fault.exit_code
     except MemoryError:
-        say_error(NoRoom.code, "there is not enough memory for it", "", as_json)
+        say(NoRoom.code, "there is not enough memory for it", "")
         return NoRoom.exit_code
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
-            say_error(NoRoom.code, "there is no space left for the output", "see: df -h", as_json)
+            say(NoRoom.code, "there is no space left for the output", "see: df -h")
             return NoRoom.exit_code
         if fault.filename is None:
             raise  # ours: it deserves a traceback
-        say_error("file", f"{fault.filename}: {fault.strerror}", "", as_json)
+        say("file", f"{fault.filename}: {fault.strerror}", "")
         return 2
 
 
-def _sentence(fault: click.ClickException) -> str:
+def _sentence(fault: click.ClickException, program: str) -> str:
     """What click says, on one line; of an unknown command what all of them say."""
     if isinstance(fault, click.exceptions.NoSuchCommand) and fault.ctx is not None:
         known = fault.ctx.command
         names = known.list_commands(fault.ctx) if isinstance(known, click.Group) else []
-        group = fault.ctx.command_path.removeprefix("edge-agent").strip()
+        group = fault.ctx.command_path.removeprefix(program).strip()
         name = f"{group} {fault.command_name}".strip()
         return f"there is no command {name!r}{nearest(fault.command_name, names)}"
     return " ".join(fault.format_message().split())
 
 
-def _command_of(fault: click.ClickException, arguments: Sequence[str]) -> str:
+def _command_of(fault: click.ClickException, arguments: Sequence[str], group: click.Group) -> str:
     """Whose help to read: an option's own fault does not always know its command."""
     if isinstance(fault, click.UsageError) and fault.ctx is not None:
         return fault.ctx.command_path
-    context = click.Context(root, info_name="edge-agent")
+    context = click.Context(group, info_name=group.name)
     for word in arguments:
         command = context.command
         inner = command.get_command(context, word) if isinstance(command, click.Group) else None
@@ -139,12 +145,14 @@ def _command_of(fault: click.ClickException, arguments: Sequence[str]) -> str:
     return context.command_path
 
 
-def say_error(code: str, message: str, next_step: str, as_json: bool) -> None:
+def say_error(
+    code: str, message: str, next_step: str, as_json: bool, program: str = "edge-agent"
+) -> None:
     """One sentence on stderr, then `next: ...`; with --json one line of JSON."""
     if as_json:
         error = {"code": code, "message": message, "next": next_step or None}
         click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
         return
-    click.echo(f"edge-agent: {message}", err=True)
+    click.echo(f"{program}: {message}", err=True)
     if next_step:
         click.echo(f"next: {next_step}", err=True)

@@ -193,6 +193,7 @@ class Delivery:
                 "depth": depth.depth,
                 "oldest_seq": depth.oldest_seq,
                 "newest_seq": depth.newest_seq,
+                "last_seq": depth.last_seq,
             }
             self._told_of_waiting = depth.depth > 0
             body = {

@@ -16,6 +16,7 @@ class MemoryDepth:
     depth: int
     oldest_seq: int | None
     newest_seq: int | None
+    last_seq: int
 
 
 class MemoryOutbox:
@@ -65,4 +66,5 @@ class MemoryOutbox:
 
     def depth(self) -> MemoryDepth:
         seqs = list(self.rows)
-        return MemoryDepth(len(seqs), seqs[0] if seqs else None, seqs[-1] if seqs else None)
+        oldest, newest = (seqs[0], seqs[-1]) if seqs else (None, None)
+        return MemoryDepth(len(seqs), oldest, newest, self._last_seq)

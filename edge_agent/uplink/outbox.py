@@ -17,7 +17,10 @@ from edge_agent.types import Message
 
 
 class Depth(Protocol):
-    """How much waits: rows not yet sent, and the ends of their range (None when empty)."""
+    """How much waits: rows not yet sent, and the ends of their range (None when empty).
+
+    `last_seq` is the newest number given so far, sent or not.
+    """
 
     @property
     def depth(self) -> int: ...
@@ -25,6 +28,8 @@ class Depth(Protocol):
     def oldest_seq(self) -> int | None: ...
     @property
     def newest_seq(self) -> int | None: ...
+    @property
+    def last_seq(self) -> int: ...
 
 
 class Outbox(Protocol):

@@ -89,7 +89,8 @@ def test_a_schema_is_one_and_names_its_document(ask: Ask, name: str) -> None:
 
 
 def test_every_document_of_the_program_has_a_schema(ask: Ask) -> None:
-    text = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "ota").rglob("*.py")]
+    text = "".join(path.read_text("utf-8") for path in files)
     printed = set(re.findall(r'"schema": "([a-z-]+)/1"', text)) - INTERNAL
     assert printed
     topics = {"status", "alert", "summary", "lost", "state", "health", "doctor"}

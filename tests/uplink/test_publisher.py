@@ -297,7 +297,7 @@ def test_health_tells_how_much_waits_and_again_when_it_is_sent(
     assert receiver.on("health")[-1]["data"] == {
         "reasons": [],
         "protocol": "5",
-        "pending": {"depth": 0, "oldest_seq": None, "newest_seq": None},
+        "pending": {"depth": 0, "oldest_seq": None, "newest_seq": None, "last_seq": 3},
         "set_aside": 0,
     }
 
