@@ -7,7 +7,8 @@ give the same outcomes. Read `gate.py` next, then down in the order of the calls
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ class Parts:
     rules: Rules
     camera_events: CameraEvents | None = None  # None: nobody looks whether the camera is well
     privacy: tuple[Polygon, ...] = ()  # blackened before anything looks at the picture
+    #: Held while the model runs: several pipelines may share it, and the cores.
+    turn: Callable[[Callable[[], None]], AbstractContextManager[None]] = lambda waits: nullcontext()
     min_score: float = 0.0  # weaker findings keep a track alive, and are no findings otherwise
 
 
@@ -97,6 +100,10 @@ class Laps:
         self.seconds = {}
         self._last = self._clock()
 
+    def rest(self) -> None:
+        """What passed since the last lap was waiting, and is no stage's."""
+        self._last = self._clock()
+
     def lap(self, stage: str) -> None:
         now = self._clock()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
@@ -115,7 +122,8 @@ class Pipeline:
         self._stories: dict[str, tuple[Decision, ...]] = {}  # of open events: gate and infer
         self._clock = clock
         self.laps = Laps(clock)
-        self.invoking = False  # for whoever watches over it: an invoke cannot be interrupted
+        #: Called again and again while others have the model or the cores: this one does not hang.
+        self.waits: Callable[[], None] = lambda: None
 
     @property
     def always(self) -> bool:
@@ -138,7 +146,7 @@ class Pipeline:
         then none is asked for in `step`.
         """
         began = self._clock()
-        outputs = self._invoke(ahead.prepared.tensor)
+        outputs = self._parts.engine.invoke(ahead.prepared.tensor)
         seconds = {**ahead.seconds, "invoke": self._clock() - began}
         # They may be views of the engine's memory, which the next invoke fills anew.
         return Ahead(ahead.prepared, seconds, tuple(output.copy() for output in outputs))
@@ -168,7 +176,8 @@ class Pipeline:
 
     def restart(self) -> None:
         """The source began anew: recurrent state of the model belongs to the old stream."""
-        self._parts.engine.reset()
+        with self._parts.turn(self.waits):
+            self._parts.engine.reset()
 
     def open_events(self) -> tuple[Event, ...]:
         camera = self._parts.camera_events
@@ -221,8 +230,10 @@ class Pipeline:
         if ahead is None:
             prepared = self._parts.preprocess(frame.data)
             self.laps.lap("preprocess")
-            outputs = self._invoke(prepared.tensor)
-            self.laps.lap("invoke")
+            with self._parts.turn(self.waits):
+                self.laps.rest()
+                outputs = self._parts.engine.invoke(prepared.tensor)
+                self.laps.lap("invoke")
         else:
             prepared, outputs = ahead.prepared, ahead.outputs
             self.laps.seconds |= ahead.seconds
@@ -256,13 +267,6 @@ class Pipeline:
             opened=(*outcome.opened, *changes.opened),
             closed=(*outcome.closed, *changes.closed),
         )
-
-    def _invoke(self, tensor: Array) -> tuple[Array, ...]:
-        self.invoking = True
-        try:
-            return self._parts.engine.invoke(tensor)
-        finally:
-            self.invoking = False
 
     def _opened(self, events: tuple[Event, ...], story: tuple[Decision, ...]) -> tuple[Event, ...]:
         """Events with the stages in front of the rules, which their closing will tell again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from edge_agent.bundles.bundle import Bundle
@@ -32,7 +33,8 @@ from edge_agent.pipeline.track import CELLS, Tracker, TrackSpec
 from edge_agent.policy.documents import About
 from edge_agent.ports import Engine, Stopwatch
 from edge_agent.service.models import open_model
-from edge_agent.types import ModelSpec
+from edge_agent.service.sharing import Shared
+from edge_agent.types import ModelSpec, Priority
 
 #: Families in whose weaker findings a confident object may be seen again. Those of a heat map would
 #: change the outlines of all others.
@@ -50,6 +52,7 @@ class Site:
     ident: Ident = Ident()
     engine: EngineName | None = None  # replay's --engine and --threads win over the configuration
     threads: int | None = None
+    shared: Shared | None = None  # None: the pipeline has model and cores for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,22 @@ def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembl
         site.threads or spec.threads,
         kept(site.state, bundle.manifest.sha256),
     )
-    opened = open_model(bundle, replace(choice.plan, delegate=spec.delegate), site.state)
+    opener = open_model if site.shared is None else site.shared.open
+    opened = opener(bundle, replace(choice.plan, delegate=spec.delegate), site.state)
     model, engine = opened.spec, opened.engine
-    pipeline = Pipeline(parts_of(spec, model, engine, site.ident), clock)
+    parts = parts_of(spec, model, engine, site.ident)
+    if site.shared is not None:
+        parts = replace(parts, turn=partial(site.shared.turns.turn, rank_of(spec), engine))
+    pipeline = Pipeline(parts, clock)
     sha = config_sha256(config, name, model.sha256)
     about = About(model.name, model.version, model.sha256, engine.name, sha)
     text = canonical(config, name, model.sha256)
     return Assembled(spec, bundle, model, choice, engine, pipeline, about, text)
+
+
+def rank_of(spec: PipelineSpec) -> int:
+    """The highest priority of its rules; 0 is the most urgent."""
+    return min((rule.priority.rank for rule in spec.rules), default=Priority.NOTICE.rank)
 
 
 def parts_of(spec: PipelineSpec, model: ModelSpec, engine: Engine, ident: Ident) -> Parts:

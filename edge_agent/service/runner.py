@@ -50,6 +50,7 @@ class Runner:
         self._lock = threading.Lock()
         self._failed = (0.0, "")
         self.beat = Beat(f"pipeline {assembled.spec.name}")
+        assembled.pipeline.waits = self._waits
         self._usual_s: float | None = None  # what an inferred frame takes, smoothed
 
     @property
@@ -93,6 +94,10 @@ class Runner:
         with self._between_frames() as calm:
             if calm:
                 self.journal.give_back(entries)
+
+    def _waits(self) -> None:
+        """For a model or a core that others have: patience is for the work alone."""
+        self.beat.begin("working on a frame", self.patience_s)
 
     @contextmanager
     def _between_frames(self) -> Iterator[bool]:

@@ -24,6 +24,7 @@ from edge_agent.service.ledger import Account
 from edge_agent.service.outputs import Outputs
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.runner import Runner, stopwatch
+from edge_agent.service.sharing import Shared
 from edge_agent.service.signals import one_signal
 from edge_agent.service.slot import NewestFrame
 from edge_agent.service.supervisor import Group
@@ -57,6 +58,7 @@ class Watch:
         """Load every model. Raises UsageError and Refused before anything has started."""
         self.config = config
         self._house = house
+        self._shared = Shared() if len(config.pipelines) > 1 else None
         self.outputs = Outputs(config.outputs, house.surroundings.now)
         self.runners = {name: self._runner(name, beside) for name in config.pipelines}
         self.windows: dict[str, Windows] = {}
@@ -129,7 +131,9 @@ class Watch:
         house = self._house
         identity = house.store.identity
         ident = Ident(identity.store, identity.boot)
-        assembled = assemble(self.config, name, Site(house.state, beside, ident), stopwatch)
+        assembled = assemble(
+            self.config, name, Site(house.state, beside, ident, shared=self._shared), stopwatch
+        )
         house.store.keep_config(assembled.about.config_sha256, assembled.canonical)
         desk = Desk(
             house.store,
