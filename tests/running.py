@@ -46,6 +46,19 @@ class Service:
         self.process.wait()
 
 
+def squares(columns: int = 8, rows: int = 6) -> str:
+    """The scene in squares, each with an alert: something opens or closes all the time."""
+    zones, rules = "    zones:\n", "    rules:\n"
+    for number in range(columns * rows):
+        x, y = number % columns / columns, number // columns / rows
+        right, below = x + 1 / columns, y + 1 / rows
+        corners = [[x, y], [right, y], [right, below], [x, below]]
+        zones += f"      z{number}: {corners}\n"
+        rules += f"      - {{name: r{number}, zone: z{number}, priority: alert, "
+        rules += "evidence: [snapshot]}\n"
+    return zones + rules
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """`service(config, stdin=...)`: killed at the end of the test where it still runs."""

@@ -191,7 +191,7 @@ def _newer(path: Path, number: int) -> Refused:
 def _configure(connection: sqlite3.Connection, path: Path, tuning: Tuning) -> None:
     """The settings; page_size and auto_vacuum only count while the file is new."""
     connection.execute(f"PRAGMA page_size = {tuning.page_size}")
-    connection.execute("PRAGMA auto_vacuum = NONE")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if journal != "wal":
         raise EdgeError(

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import pytest
 from power_cut import Disk, Recording, record
+from running import squares
 
 from edge_agent.errors import EdgeError
 from edge_agent.store.record import Store, open_store
@@ -38,19 +39,6 @@ pipelines:
     model: scene-detector
     gate: {max_fps: 0, motion: false, stationary: false}
 """
-
-
-def squares(columns: int = 8, rows: int = 6) -> str:
-    """The scene in squares, each with an alert: something opens or closes all the time."""
-    zones, rules = "    zones:\n", "    rules:\n"
-    for number in range(columns * rows):
-        x, y = number % columns / columns, number // columns / rows
-        right, below = x + 1 / columns, y + 1 / rows
-        corners = [[x, y], [right, y], [right, below], [x, below]]
-        zones += f"      z{number}: {corners}\n"
-        rules += f"      - {{name: r{number}, zone: z{number}, priority: alert, "
-        rules += "evidence: [snapshot]}\n"
-    return zones + rules
 
 
 @pytest.fixture
