@@ -281,6 +281,8 @@ def _op(call: str, arguments: str, folder: str, when: tuple[int, int]) -> Iterat
     number = file[1] if file else ""
     name = bytes.fromhex(file[2].replace("\\x", "")).decode() if file else ""
     below = name == folder or name.startswith(f"{folder}/")
+    if not texts and call in ("openat", "rename", "unlink", "mkdir"):
+        return  # strace could not read the name: the process was dying
     match call:
         case "write" if number in ("1", "2") and not below:
             yield Op("tell", number, *when, data=texts[0])

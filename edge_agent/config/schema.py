@@ -317,6 +317,15 @@ class Store(Part):
     flush_s: Annotated[float, Field(ge=1, le=3600)] = key(
         "The ledger is written so often; a power cut may lose as much of it.", 60.0
     )
+    quota_mb: Annotated[float, Field(ge=8)] = key(
+        "Database and evidence together; beyond it the least needed goes first.", 512.0
+    )
+    keep_days: Annotated[float, Field(gt=0)] = key("Everything older goes.", 30.0)
+    evidence_keep_days: Annotated[float, Field(gt=0)] = key("Pictures older than this go.", 14.0)
+    free_floor_mb: Annotated[float, Field(ge=0)] = key(
+        "So much of the disk is left to others, as far as pictures, sent and folded messages go.",
+        256.0,
+    )
 
 
 class Tls(Part):

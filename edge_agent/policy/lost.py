@@ -27,6 +27,22 @@ def lost_document(
     }
 
 
+def merged_document(
+    newer: dict[str, Any], older: dict[str, Any], older_seq: int
+) -> dict[str, Any] | None:
+    """The newer declaration with all that the older one says, and with the older one itself,
+    which is then never sent; None where their reasons differ or a store before this is named."""
+    if newer["reason"] != older["reason"] or newer["previous_store"] or older["previous_store"]:
+        return None
+    own = [older_seq, older_seq]
+    ranges = ((first, last) for first, last in (*newer["ranges"], *older["ranges"], own))
+    counts = Counter(newer["counts"]) + Counter(older["counts"]) + Counter({"lost": 1})
+    return newer | {
+        "ranges": spans.document(spans.joined(ranges)),
+        "counts": dict(sorted(counts.items())),
+    }
+
+
 def ranges(seqs: Iterable[int]) -> list[list[int]]:
     """[first, last] pairs that cover exactly these numbers, ascending."""
     return spans.document(spans.of(seqs))

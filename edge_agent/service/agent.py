@@ -32,6 +32,7 @@ from edge_agent.service.broker import broker_of
 from edge_agent.service.check import check
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
+from edge_agent.service.keeper import Keeper
 from edge_agent.service.metrics import Textfile
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
@@ -115,6 +116,8 @@ class Agent:
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)
+        keeper = Keeper(self._store, self._surroundings, lambda: self._config.store)
+        self._upkeep.start("keeper", keeper.run)
         identity = self._store.identity
         log.info(
             "started version=%s store=%s boot=%d pipelines=%d",

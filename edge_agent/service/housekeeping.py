@@ -73,6 +73,7 @@ class Housekeeping:
         self._lock = threading.Lock()  # a reload settles from the control thread
         self._refusal = ""
         self.beat = Beat("housekeeping", renewable=True)
+        self._refused_since: float | None = None
         self._patience = 0.0  # after a refusal the disk is left alone until then
 
     def run(self, stop: threading.Event) -> None:
@@ -182,6 +183,11 @@ class Housekeeping:
             for facts in watch.outputs.facts().values()
             if facts.failing_since is not None
         ]
+        if self._store.database.refusal is None:
+            self._refused_since = None
+        else:
+            self._refused_since = self._refused_since or self._surroundings.now()
+            reasons.append({"code": "disk_refuses", "since": rfc3339(self._refused_since)})
         self._publisher.retained("health", {"reasons": reasons, "expires": []})
 
     def _draft(self, place: int, now: float, body: str) -> Draft:

@@ -46,6 +46,7 @@ def live_status(
         *_pause_reasons(surroundings),
         *_uplink_reasons(uplink, depth),
         *_failure_reasons(watch),
+        *_disk_reasons(watch, store),
         *_camera_reasons(watch),
         *_output_reasons(watch),
     ]
@@ -168,16 +169,23 @@ def _pause_reasons(surroundings: Surroundings) -> list[dict[str, str]]:
 
 
 def _failure_reasons(watch: Watch) -> list[dict[str, str]]:
-    """Frames that failed on their way, and events that the disk does not take."""
+    """Frames that failed on their way."""
     found = []
     for name, runner in watch.runners.items():
         if runner.failure:
             message = f"pipeline {name} failed on a frame lately: {runner.failure}"
             found.append(_reason("pipeline_failing", message, "look at the log of the agent"))
-        if runner.recorder.waiting:
-            message = f"{runner.recorder.waiting} events of {name} wait for the disk"
-            found.append(_reason("disk_refuses", message, "make room on the disk: df -h"))
     return found
+
+
+def _disk_reasons(watch: Watch, store: Store) -> list[dict[str, str]]:
+    """What the disk does not take."""
+    refusal = store.database.refusal
+    if refusal is None:
+        return []
+    waiting = sum(runner.recorder.waiting for runner in watch.runners.values())
+    message = f"{refusal.message}; {waiting} events wait in memory"
+    return [_reason("disk_refuses", message, refusal.next)]
 
 
 def _camera_reasons(watch: Watch) -> list[dict[str, str]]:

@@ -31,6 +31,9 @@ PATIENCE_S = 5.0
 WEAR = "wear"
 #: The service waits no longer: what it cannot write yet it keeps, and goes on watching.
 SERVICE_PATIENCE_S = 1.0
+#: The log of a small disk is no larger than such a part of it: what stands in it must still fit
+#: into the database when the disk is full.
+LOG_PART = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Database:
         self.path = path
         self.connection = connection
         self.lock = threading.RLock()
+        self.refusal: EdgeError | None = None  # why the disk took no writes at the last attempt
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -63,8 +67,9 @@ class Database:
 
         Raises NoRoom, EdgeError, or sqlite3.IntegrityError where a rule of the schema is broken.
         """
-        with self.lock, disk_errors(self.path):
+        with self.lock, self._noted(), disk_errors(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
+            before = self.connection.total_changes
             try:
                 yield self.connection
                 self.connection.execute("COMMIT")
@@ -73,6 +78,17 @@ class Database:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+            if self.connection.total_changes != before:
+                self.refusal = None
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep what the disk says until it takes something again."""
+        try:
+            yield
+        except EdgeError as refusal:
+            self.refusal = refusal
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -189,7 +205,10 @@ def _newer(path: Path, number: int) -> Refused:
 
 
 def _configure(connection: sqlite3.Connection, path: Path, tuning: Tuning) -> None:
-    """The settings; page_size and auto_vacuum only count while the file is new."""
+    """The settings; page_size and auto_vacuum only count while the file is new.
+
+    A tenth more is written so that free pages can be given back to the disk without a copy.
+    """
     connection.execute(f"PRAGMA page_size = {tuning.page_size}")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -199,13 +218,17 @@ def _configure(connection: sqlite3.Connection, path: Path, tuning: Tuning) -> No
             "put the state directory on a local disk",
         )
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {tuning.checkpoint_pages}")
-    connection.execute(
-        f"PRAGMA journal_size_limit = {2 * tuning.checkpoint_pages * tuning.page_size}"
-    )
+    pages = min(tuning.checkpoint_pages, max(64, _disk_size(path) // LOG_PART // tuning.page_size))
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+    connection.execute(f"PRAGMA journal_size_limit = {2 * pages * tuning.page_size}")
     connection.execute("PRAGMA temp_store = MEMORY")
     # Overwrite what was deleted only where that writes no further page.
     connection.execute("PRAGMA secure_delete = FAST")
+
+
+def _disk_size(path: Path) -> int:
+    disk = os.statvfs(path.parent)
+    return disk.f_blocks * disk.f_frsize
 
 
 def _mint(connection: sqlite3.Connection) -> None:

@@ -38,6 +38,10 @@ STEPS = (
         "ALTER TABLE frames ADD COLUMN unaccounted_s REAL NOT NULL DEFAULT 0;",
     ),
     Step("sums of the ledger", _TOTALS),
+    Step(
+        "declarations that wait are found at once",
+        "CREATE INDEX outbox_lost ON outbox (sent) WHERE sent IS NULL AND topic = 'lost';",
+    ),
 )
 LATEST = len(STEPS)
 

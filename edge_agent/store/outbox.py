@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
+from edge_agent.errors import EdgeError
 from edge_agent.policy import spans
 from edge_agent.policy.documents import dump
-from edge_agent.policy.lost import Reason, lost_document
+from edge_agent.policy.lost import Reason, lost_document, merged_document
 from edge_agent.policy.spans import Spans
 from edge_agent.store.db import Database
 from edge_agent.store.rows import Depth, Draft
@@ -23,6 +25,9 @@ from edge_agent.types import Message
 _COLUMNS = "seq, id, topic, created, body, boot, clock"
 #: So many acknowledgements are written at once even if nothing else is (a backlog drains).
 WAITING = 100
+#: A declaration takes over so many that wait, as long as it says no more ranges than this (4 kB).
+MERGED = 8
+RANGES = 200
 
 
 class Outbox:
@@ -45,13 +50,14 @@ class Outbox:
     def acknowledge(self, seqs: Iterable[int]) -> None:
         """The broker has them: never offer them again. Written with the next transaction.
 
-        One that is not pending is left out. Raises as `Database.transaction` does when so many
-        wait that they are written now.
+        One that is not pending is left out. While the disk takes no writes they wait in memory.
         """
         with self._database.reading() as connection:
             self._waiting.update(seq for seq in seqs if _is_unsent(connection, seq))
-            if len(self._waiting) >= WAITING:
-                self.settle()
+            if len(self._waiting) >= WAITING and self._database.refusal is None:
+                # The refusal stands in the database, and they wait on: a crash only repeats them.
+                with suppress(EdgeError):
+                    self.settle()
 
     def settle(self) -> None:
         """Write the waiting acknowledgements now (going down, or nothing else to write)."""
@@ -75,13 +81,7 @@ class Outbox:
                 tuple(seqs),
             ).fetchall()
             rows = [row for row in rows if row[0] not in self._waiting]
-            if not rows:
-                return None
-            body = dump(lost_document(rows, reason))
-            # The declaration comes first: it is then the newest row, which must stay.
-            declared = declare(connection, rows[0][0], body, time)
-            connection.executemany("DELETE FROM outbox WHERE seq = ?", [(row[0],) for row in rows])
-        return declared
+            return drop(connection, rows, reason, time)
 
     def depth(self) -> Depth:
         with self._database.reading() as connection:
@@ -116,6 +116,33 @@ def declare(connection: sqlite3.Connection, first: int, body: str, time: float) 
     # Ids are unique beyond this store: a receiver drops repeats by id.
     draft = Draft(f"lost/{meta['store'][:8]}/{first}", "lost", time, body, priority=0)
     return insert(connection, draft, meta["boot"])
+
+
+def drop(
+    connection: sqlite3.Connection, rows: Sequence[tuple[int, str]], reason: Reason, time: float
+) -> int | None:
+    """Delete these unsent (seq, topic) rows and declare them; the seq of the `lost`, None for none.
+
+    Declarations of the same reason that still wait become part of the new one: the queue of an
+    overloaded device does not fill with them.
+    """
+    if not rows:
+        return None
+    body, merged = lost_document(rows, reason), []
+    for seq, text in connection.execute(
+        "SELECT seq, body FROM outbox WHERE sent IS NULL AND topic = 'lost'"
+        " ORDER BY seq DESC LIMIT ?",
+        (MERGED,),
+    ).fetchall():
+        joined = merged_document(body, json.loads(text), seq)
+        if joined is not None and len(joined["ranges"]) <= RANGES:
+            body = joined
+            merged.append(seq)
+    # The declaration comes first: it is then the newest row, which must stay.
+    declared = declare(connection, rows[0][0], dump(body), time)
+    gone = [(seq,) for seq in (*(row[0] for row in rows), *merged)]
+    connection.executemany("DELETE FROM outbox WHERE seq = ?", gone)
+    return declared
 
 
 def unsent(connection: sqlite3.Connection, waiting: Collection[int] = ()) -> Depth:

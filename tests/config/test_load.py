@@ -238,7 +238,8 @@ IN_A_FILE = [
     (SCENE + "device: {tags: {a: [b]}}", '3:20: device.tags.a: ["b"] stands here, allowed: text'),
     (SCENE + "store: {flush_s: 0}", "3:18: store.flush_s: 0 stands here, allowed: a number from "
      "1 to 3600"),
-    (SCENE + "store: {quota_mb: 5}", "3:9: store.quota_mb: unknown key, allowed: path, flush_s"),
+    (SCENE + "store: {quota_gb: 5}", "3:9: store.quota_gb: unknown key, allowed: path, flush_s, "
+     "quota_mb, keep_days, evidence_keep_days, free_floor_mb (did you mean quota_mb?)"),
     (SCENE + "mqtt: {hots: h}", "3:1: mqtt.host: missing, allowed: text, not empty\n3:8: "
      "mqtt.hots: unknown key, allowed: host, port, protocol, transport, tls, username, password "
      "(did you mean host?)"),

@@ -1,0 +1,226 @@
+"""What goes first when there is too much, and how: one function per kind, a batch at a time.
+
+Rules: a row that a receiver was promised is never dropped silently: the transaction that folds or
+drops it declares it (`outbox.declare`). An event's row is changed before its files go, so that no
+event refers to a picture that is not there. Read `retention.py` next, which says when.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any, TypeAlias
+
+from edge_agent.policy.documents import dump
+from edge_agent.policy.fold import fold
+from edge_agent.policy.lost import Reason
+from edge_agent.store import outbox
+from edge_agent.store.rows import Draft, Identity
+
+#: So many summaries of one pipeline become one.
+FOLDED = 12
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One transaction's worth of eviction. `files`: evidence that goes once it is through.
+
+    `cursors` remember, per kind, how far earlier sweeps have looked: what they passed over is not
+    looked at again until the kind was found empty.
+    """
+
+    connection: sqlite3.Connection
+    identity: Identity
+    time: float
+    batch: int
+    cursors: dict[str, int] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+
+    def rows(self, kind: str, sql: str) -> list[tuple[Any, ...]]:
+        """The next rows of that kind; `sql` begins with the number that the cursor follows."""
+        values = {"after": self.cursors.get(kind, 0), "batch": self.batch}
+        found = self.connection.execute(sql, values).fetchall()
+        self.cursors[kind] = found[-1][0] if len(found) == self.batch else 0
+        return found
+
+
+#: Evicts a batch of one kind; whether there was anything.
+Evict: TypeAlias = Callable[[Sweep], bool]
+
+
+def sent_rows(sweep: Sweep) -> bool:
+    """Messages that a broker took, oldest first; the newest row carries the sequence and stays."""
+    rows = sweep.rows(
+        "sent",
+        "SELECT seq FROM outbox WHERE seq > :after AND sent IS NOT NULL"
+        " AND seq < (SELECT max(seq) FROM outbox) ORDER BY seq LIMIT :batch",
+    )
+    sweep.connection.executemany("DELETE FROM outbox WHERE seq = ?", rows)
+    return bool(rows)
+
+
+def low_evidence(sweep: Sweep) -> bool:
+    """Pictures of closed events that were no alerts."""
+    return _evidence(sweep, "priority <> 'alert'")
+
+
+def low_history(sweep: Sweep) -> bool:
+    """Closed events that were no alerts; of ledger and local summaries as many rows."""
+    found = _history(sweep, "priority <> 'alert'")
+    for table in ("frames", "summaries"):
+        cursor = sweep.connection.execute(
+            f"DELETE FROM {table} WHERE n IN (SELECT n FROM {table} ORDER BY n LIMIT"
+            f" min(?, (SELECT count(*) / 2 FROM {table})))",
+            (sweep.batch // 5,),
+        )
+        found = found or cursor.rowcount > 0
+    return found
+
+
+def unsent_summaries(sweep: Sweep) -> bool:
+    """Folded into coarser ones: the newest values stay, the single windows go, declared."""
+    rows = sweep.rows(
+        "summary",
+        "SELECT seq, json_extract(body, '$.pipeline'), body, created, clock FROM outbox"
+        " WHERE sent IS NULL AND topic = 'summary' AND seq > :after ORDER BY seq LIMIT :batch",
+    )
+    folded: list[int] = []
+    for _, group in groupby(sorted(rows, key=lambda row: (row[1], row[0])), key=lambda row: row[1]):
+        while len(some := list(islice(group, FOLDED))) > 1:
+            body = dump(fold([json.loads(row[2]) for row in some]))
+            # Ids are unique beyond this store, as those of `lost` are.
+            name = f"summary/{sweep.identity.store[:8]}/folded/{some[0][0]}"
+            draft = Draft(name, "summary", some[-1][3], body, clock=some[-1][4])
+            outbox.insert(sweep.connection, draft, sweep.identity.boot)
+            folded += [row[0] for row in some]
+    _drop(sweep, ((seq, "summary") for seq in folded), "folded")
+    return bool(folded)
+
+
+def alert_history(sweep: Sweep) -> bool:
+    """Pictures of closed alerts, then the events; their messages still wait."""
+    return _evidence(sweep, "priority = 'alert'") or _history(sweep, "priority = 'alert'")
+
+
+def unsent_others(sweep: Sweep) -> bool:
+    """What is no alert (`ota`, the last summaries): dropped, declared."""
+    rows = sweep.rows(
+        "others",
+        "SELECT seq, topic FROM outbox WHERE sent IS NULL AND topic NOT IN ('alert', 'lost')"
+        " AND seq > :after ORDER BY seq LIMIT :batch",
+    )
+    return _drop(sweep, rows, "quota")
+
+
+def unsent_alerts(sweep: Sweep) -> bool:
+    """The last that goes: the oldest alerts, declared."""
+    rows = sweep.rows(
+        "alerts",
+        "SELECT seq, topic FROM outbox WHERE sent IS NULL AND topic = 'alert'"
+        " AND seq > :after ORDER BY seq LIMIT :batch",
+    )
+    return _drop(sweep, rows, "quota")
+
+
+#: In the order in which they go: what nobody waits for, then what costs only detail.
+HARMLESS: tuple[Evict, ...] = (sent_rows, low_evidence, low_history, unsent_summaries)
+#: And then what somebody may miss.
+PAINFUL: tuple[Evict, ...] = (alert_history, unsent_others, unsent_alerts)
+
+
+# --- by age --------------------------------------------------------------------------------------
+
+
+def aged(sweep: Sweep, before: float, plausible: float) -> bool:
+    """A batch of everything that ended before that moment; what waits to be sent is declared.
+
+    Times before `plausible` come from a board that did not know the date: they have no age.
+    """
+    connection, values = sweep.connection, (plausible, before, sweep.batch)
+    events = connection.execute(
+        "SELECT n, decision, evidence FROM events WHERE closed IS NOT NULL"
+        " AND opened >= ? AND opened < ? ORDER BY opened LIMIT ?",
+        values,
+    ).fetchall()
+    _delete_events(sweep, events)
+    messages = connection.execute(
+        "SELECT seq, topic, sent FROM (SELECT seq, topic, sent, created FROM outbox"
+        " WHERE topic <> 'lost' OR sent IS NOT NULL ORDER BY seq LIMIT ?)"
+        " WHERE created >= ? AND created < ? AND seq < (SELECT max(seq) FROM outbox)",
+        (sweep.batch, plausible, before),
+    ).fetchall()
+    _drop(sweep, ((seq, topic) for seq, topic, sent in messages if not sent), "quota")
+    connection.executemany(
+        "DELETE FROM outbox WHERE seq = ?", [(seq,) for seq, _, sent in messages if sent]
+    )
+    count = len(events) + len(messages)
+    for table, time in (("frames", "ended"), ("summaries", "ended"), ("decisions", "time")):
+        others = " WHERE kind <> 'event'" if table == "decisions" else ""
+        count += connection.execute(
+            f"DELETE FROM {table} WHERE n IN (SELECT n FROM (SELECT n, {time} AS moment FROM"
+            f" {table}{others} ORDER BY n LIMIT ?) WHERE moment >= ? AND moment < ?)",
+            (sweep.batch, plausible, before),
+        ).rowcount
+    return count > 0
+
+
+def aged_evidence(sweep: Sweep, since: float, before: float) -> bool:
+    """A batch of the pictures of closed events that opened between the two moments."""
+    rows = sweep.connection.execute(
+        "SELECT n, evidence FROM events WHERE closed IS NOT NULL AND evidence <> '[]'"
+        " AND opened >= ? AND opened < ? ORDER BY opened LIMIT ?",
+        (since, before, sweep.batch),
+    ).fetchall()
+    return _forget_evidence(sweep, rows)
+
+
+# --- below: what they share ----------------------------------------------------------------------
+
+
+def _evidence(sweep: Sweep, which: str) -> bool:
+    rows = sweep.rows(
+        f"evidence {which}",
+        f"SELECT n, evidence FROM events WHERE closed IS NOT NULL AND evidence <> '[]' AND {which}"
+        " AND n > :after ORDER BY n LIMIT :batch",
+    )
+    return _forget_evidence(sweep, rows)
+
+
+def _forget_evidence(sweep: Sweep, rows: list[tuple[Any, ...]]) -> bool:
+    sweep.connection.executemany(
+        "UPDATE events SET evidence = '[]' WHERE n = ?", [row[:1] for row in rows]
+    )
+    sweep.files += [path for row in rows for path in paths(row[1])]
+    return bool(rows)
+
+
+def _history(sweep: Sweep, which: str) -> bool:
+    rows = sweep.rows(
+        f"history {which}",
+        f"SELECT n, decision, evidence FROM events WHERE closed IS NOT NULL AND {which}"
+        " AND n > :after ORDER BY n LIMIT :batch",
+    )
+    _delete_events(sweep, rows)
+    return bool(rows)
+
+
+def _delete_events(sweep: Sweep, rows: list[tuple[Any, ...]]) -> None:
+    sweep.connection.executemany("DELETE FROM events WHERE n = ?", [(row[0],) for row in rows])
+    sweep.connection.executemany("DELETE FROM decisions WHERE n = ?", [(row[1],) for row in rows])
+    sweep.files += [path for row in rows for path in paths(row[2])]
+
+
+def _drop(sweep: Sweep, rows: Iterable[tuple[int, str]], reason: Reason) -> bool:
+    return outbox.drop(sweep.connection, list(rows), reason, sweep.time) is not None
+
+
+def paths(evidence: str) -> list[str]:
+    """The files of an event, relative to the state directory: each has its notes beside it."""
+    found = []
+    for item in json.loads(evidence):
+        stem, _, _ = str(item["path"]).rpartition(".")
+        found += [str(item["path"]), f"{stem}.json"]
+    return found

@@ -1,0 +1,271 @@
+"""The store holds its quota, its age limits and the free floor of the disk; a full disk is emptied.
+
+Rules: little at a time, each batch one transaction, so that writers wait for milliseconds. The file
+gives space back only where the quota needs it: a page that is reused costs no write. A full disk
+cannot be pruned in WAL mode, because deleting writes too: hence the reserve, a file that is given
+back first. Read `eviction.py` for what goes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time as clock
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.store import eviction
+from edge_agent.store.db import Database
+from edge_agent.store.disk import disk_errors, write_durably
+from edge_agent.store.eviction import HARMLESS, PAINFUL, Evict, Sweep
+from edge_agent.store.evidence import FOLDER
+from edge_agent.store.outbox import Outbox
+from edge_agent.store.rows import Identity
+
+MB = 1024 * 1024
+#: Eviction begins at the quota and ends below this share of it, so that it is not always at work.
+ENOUGH = 0.97
+#: Rows of a transaction; on a full disk, where the log has little room, fewer.
+BATCH, SMALL_BATCH = 400, 40
+#: The longest that one look works, seconds; what is left is done by the next.
+BUDGET_S = 0.5
+#: The floor of the disk takes no more than this share of the quota from us: others fill disks too.
+LEAST = 0.1
+RESERVE = "reserve"
+#: Twice the log, which must fit into the database.
+RESERVE_BYTES = 4 * MB
+#: Of a small disk the reserve is such a part.
+RESERVE_PART = 8
+#: 2020-01-01: times before it come from a board that did not know the date.
+PLAUSIBLE = 1577836800.0
+AGE_EVERY_S = 60.0
+COUNT_EVERY_S = 3600.0
+#: A picture younger than this may wait for its event; an older one without an event is removed.
+ORPHAN_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In bytes and seconds."""
+
+    quota: int
+    keep_s: float
+    evidence_keep_s: float
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes: `live` pages of the database, its `file` with the free ones, its log, the pictures."""
+
+    live: int
+    file: int
+    log: int
+    evidence: int
+    free: int  # on the disk, for us
+
+    @property
+    def used(self) -> int:
+        return self.live + self.log + self.evidence
+
+    @property
+    def on_disk(self) -> int:
+        return self.file + self.log + self.evidence
+
+
+class Retention:
+    """One thread uses it."""
+
+    def __init__(self, database: Database, outbox: Outbox, identity: Identity) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._state = database.path.parent
+        self._identity = identity
+        self._cursors: dict[str, int] = {}
+        self._counted_at = -COUNT_EVERY_S
+        self._aged_at = -AGE_EVERY_S
+        self._evidence = 0  # bytes
+        self._seen = 0  # the last event whose pictures are counted
+        self._evidence_from = PLAUSIBLE  # older pictures are gone by age
+        self.evicted = 0  # batches, for the tests and the log
+
+    def look(self, limits: Limits, now: float, believed: bool) -> bool:
+        """Do what is due; whether there is more. `believed`: `now` can tell a row's age.
+
+        Raises NoRoom or EdgeError when the disk takes no writes.
+        """
+        until = clock.monotonic() + BUDGET_S
+        moment = clock.monotonic()
+        if moment - self._counted_at >= COUNT_EVERY_S:
+            self._count(now)
+            self._counted_at = moment
+        if believed and moment - self._aged_at >= AGE_EVERY_S:
+            if self._age(limits, now, until):
+                return True
+            self._aged_at = moment
+        return self._hold(limits, now, until)
+
+    def usage(self) -> Usage:
+        """As it stands now."""
+        with self._database.reading() as connection:
+            self._count_new(connection)
+            size, pages, free = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_size", "page_count", "freelist_count")
+            )
+        disk = os.statvfs(self._state)
+        log = _size(self._database.path.with_name(f"{self._database.path.name}-wal"))
+        bavail = disk.f_bavail * disk.f_frsize
+        return Usage((pages - free) * size, pages * size, log, self._evidence, bavail)
+
+    # --- quota and floor -------------------------------------------------------------------------
+
+    def _hold(self, limits: Limits, now: float, until: float) -> bool:
+        usage = self.usage()
+        quota, kinds = limits.quota, HARMLESS + PAINFUL
+        if usage.free < limits.floor:
+            wanted = usage.on_disk - (limits.floor - usage.free)
+            floor = max(wanted, int(LEAST * limits.quota))
+            if floor < min(quota, usage.on_disk):
+                quota, kinds = floor, HARMLESS
+        busy = usage.used > quota
+        while busy and usage.used > ENOUGH * quota:
+            if clock.monotonic() > until:
+                return True
+            if not self._evict_first(kinds, now, BATCH):
+                break
+            usage = self.usage()
+        if usage.on_disk > quota and usage.file > usage.live:
+            self._shrink(usage.on_disk - int(ENOUGH * quota))
+        return False
+
+    def _evict_first(self, kinds: tuple[Evict, ...], now: float, batch: int) -> bool:
+        """A batch of the first kind of which there is something."""
+        for evict in kinds:
+            for _ in range(2):  # a cursor at the end finds nothing once, and begins anew
+                if self._sweep(evict, now, batch):
+                    return True
+        return False
+
+    def _sweep(self, evict: Evict, now: float, batch: int) -> bool:
+        """One transaction, then the files of what it evicted."""
+        with self._database.lock:
+            with self._database.transaction() as connection:
+                acknowledged = self._outbox.write_waiting(connection)
+                sweep = Sweep(connection, self._identity, now, batch, self._cursors)
+                found = evict(sweep)
+            self._outbox.forget(acknowledged)
+        for path in sweep.files:
+            self._remove(self._state / path)
+        self.evicted += found
+        return found
+
+    def _shrink(self, wanted: int) -> None:
+        """Give free pages back to the disk; the file is cut at the next checkpoint."""
+        with self._database.reading() as connection:
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            # As a script: `execute` would take one step of it, which is one page.
+            connection.executescript(f"PRAGMA incremental_vacuum({wanted // size + 1})")
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    # --- age -------------------------------------------------------------------------------------
+
+    def _age(self, limits: Limits, now: float, until: float) -> bool:
+        """Whether something is left to do."""
+        old, old_evidence = now - limits.keep_s, now - limits.evidence_keep_s
+        since = self._evidence_from
+        works: tuple[Evict, ...] = (
+            lambda sweep: eviction.aged_evidence(sweep, since, old_evidence),
+            lambda sweep: eviction.aged(sweep, old, PLAUSIBLE),
+        )
+        for work in works:
+            while self._sweep(work, now, BATCH):
+                if clock.monotonic() > until:
+                    return True
+        # One that was open then is looked at again: events are open for less than a day.
+        self._evidence_from = max(PLAUSIBLE, old_evidence - 86400.0)
+        return False
+
+    # --- a full disk -----------------------------------------------------------------------------
+
+    def make_room(self, now: float) -> bool:
+        """The disk is full: give the reserve back, and evict what nobody waits for.
+
+        True when there is room again, and the reserve is kept anew. Raises as `look`.
+        """
+        reserve = self._state / RESERVE
+        self._remove(reserve)
+        need = 2 * self._reserve_bytes()
+        while self.usage().free < need:
+            if not self._evict_first(HARMLESS, now, SMALL_BATCH):
+                break
+            self._cut()
+        self._cut()
+        if self.usage().free < need:
+            return False
+        self.keep_reserve()
+        return True
+
+    def keep_reserve(self) -> None:
+        """Have the reserve on the disk, where there is room for it. Raises NoRoom or EdgeError."""
+        reserve, size = self._state / RESERVE, self._reserve_bytes()
+        if _size(reserve) < size:
+            write_durably(reserve, os.urandom(size))  # a card that compresses must not save it
+
+    def _reserve_bytes(self) -> int:
+        disk = os.statvfs(self._state)
+        return min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // RESERVE_PART)
+
+    def _cut(self) -> None:
+        """Everything free leaves the file, and the log is emptied. Raises as `look`."""
+        with self._database.reading() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    # --- pictures --------------------------------------------------------------------------------
+
+    def _count(self, now: float) -> None:
+        """Count the pictures on the disk; those without an event are removed."""
+        with self._database.reading() as connection:
+            (self._seen,) = connection.execute("SELECT coalesce(max(n), 0) FROM events").fetchone()
+        total, wall = 0, clock.time()
+        for path in sorted((self._state / FOLDER).glob("*/*/*")):
+            with disk_errors(path):
+                found = path.stat()
+            if wall - found.st_mtime > ORPHAN_S and not self._is_known(path):
+                self._remove(path)
+            else:
+                total += found.st_size
+        self._evidence = total
+
+    def _is_known(self, path: Path) -> bool:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM events WHERE id = ? AND evidence <> '[]'", (path.name.split(".")[0],)
+            ).fetchone()
+        return row is not None
+
+    def _count_new(self, connection: sqlite3.Connection) -> None:
+        """Those that came since."""
+        rows = connection.execute(
+            "SELECT n, evidence FROM events WHERE n > ? ORDER BY n", (self._seen,)
+        ).fetchall()
+        for number, evidence in rows:
+            self._seen = number
+            for path in eviction.paths(evidence):
+                self._evidence += _size(self._state / path)
+
+    def _remove(self, path: Path) -> None:
+        size = _size(path)
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+        if path.parent != self._state:
+            self._evidence = max(0, self._evidence - size)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
