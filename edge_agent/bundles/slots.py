@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -136,13 +136,24 @@ def remove(state: Path, name: str, slot: str | None = None) -> None:
         (folder / _SLOTS).unlink(missing_ok=True)  # first: half removed, it is in charge of nothing
         shutil.rmtree(folder)
     elif slot == read_slots(state, name).active:
-        raise UsageError(
-            f"model {name} {slot} is active",
-            f"activate another, or: edge-agent models remove {name}",
-        )
+        raise _in_charge(name, slot, [other for other in folders if other != slot])
     else:
         (folders[slot] / MANIFEST).unlink()  # first: half removed, it is not listed
         shutil.rmtree(folders[slot])
+
+
+def _in_charge(name: str, slot: str, others: Sequence[str]) -> UsageError:
+    message = f"version {slot.rpartition('-')[0]} of model {name} is active"
+    if others:
+        other = others[-1].rpartition("-")[0]
+        return UsageError(
+            f"{message}: it can be removed when another one is",
+            f"edge-agent models activate {name} {other}",
+        )
+    return UsageError(
+        f"{message}, and the only one: it goes with the whole model",
+        f"edge-agent models remove {name}",
+    )
 
 
 def _clear_abandoned(parent: Path) -> None:

@@ -95,6 +95,7 @@ def _find(given: Sequence[str], spec: ModelSpec) -> tuple[list[Input], list[str]
 
     signals = isinstance(spec.input, SignalSpec)
     what = "signal" if signals else "picture"
+    kinds = "a .csv, .wav or .npy file" if signals else "a picture"
     suffixes = recordings.SUFFIXES if signals else images.SUFFIXES
     inputs: list[Input] = []
     absent: list[str] = []
@@ -106,7 +107,7 @@ def _find(given: Sequence[str], spec: ModelSpec) -> tuple[list[Input], list[str]
         else:
             absent.append(f"there is no {what} at {click.format_filename(each)}")
     if not inputs:
-        raise UsageError(absent[0], f"give a {what}, a folder of {what}s or a pattern")
+        raise UsageError(absent[0], f"give {kinds}, a folder of them, or a pattern")
     return inputs, absent
 
 
@@ -175,9 +176,13 @@ def _each(
         else:
             _say(inferred, spec)
         if path in drawings:
-            write_picture(drawings[path], drawn(item.data, spec, inferred))
+            made = {drawings[path]: drawn(item.data, spec, inferred)}
             if inferred.classes is not None:
-                write_picture(drawings[path].with_suffix(CLASSES), inferred.classes)
+                made[drawings[path].with_suffix(CLASSES)] = inferred.classes
+            for place, picture in made.items():
+                write_picture(place, picture)
+                if not as_json:
+                    click.echo(f"  drawn: {click.format_filename(place)}")
     return unread
 
 
@@ -222,7 +227,7 @@ def _described(found: Detection, spec: ModelSpec) -> str:
             shape = ",".join(map(str, found.extra["shape"]))
             least, most = found.extra["min"], found.extra["max"]
             about = f"{found.extra['dtype']}[{shape}]"
-            return f"{found.score:<12.6g}  {_name(found)}  {least:.4g} to {most:.4g}  {about}"
+            return f"{found.score:<12.6g}  {_output(found)}  {least:.4g} to {most:.4g}  {about}"
     return f"{found.score:.3f}  {_name(found)}  {x0:.3f},{y0:.3f} to {x1:.3f},{y1:.3f}"
 
 
@@ -231,6 +236,17 @@ def _name(found: Detection) -> str:
     from rich.cells import set_cell_size
 
     return set_cell_size(found.label, 24)
+
+
+def _output(found: Detection) -> str:
+    """The name of a tensor in 24 columns: names differ at their end."""
+    from rich.cells import cell_len
+
+    name, cut = found.label, found.label
+    while cell_len(cut) > 24 - (cut != name):
+        cut = cut[1:]
+    shown = cut if cut == name else f"…{cut}"
+    return shown + " " * (24 - cell_len(shown))
 
 
 def _say_wrapped(text: str) -> None:

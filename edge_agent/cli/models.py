@@ -72,7 +72,8 @@ def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> N
     from edge_agent.cli.render import table
 
     few = ", ".join(bundle.labels[:8]) + (", ..." if len(bundle.labels) > 8 else "")
-    labels = f"{len(bundle.labels)}: {few}" if bundle.labels else "none: the label is the index"
+    unnamed = _UNNAMED.get(bundle.manifest.family, "the label is the index")
+    labels = f"{len(bundle.labels)}: {few}" if bundle.labels else f"none: {unnamed}"
     rows = [
         (key, labels if key == "labels" else _plain(value))
         for key, value in document.items()
@@ -97,6 +98,7 @@ def import_file(
     It is loaded, run and decoded in a child process first; what fails there is refused.
     """
     from edge_agent.cli.infer import wish
+    from edge_agent.cli.render import plural
     from edge_agent.service.install import import_model
     from edge_agent.service.inventory import entry_of
 
@@ -107,12 +109,13 @@ def import_file(
         _say_entries((entry,))
         return
     what = "imported" if done.fresh else "is here already, nothing was changed:"
-    click.echo(f"{what} {entry.name} {entry.version} ({entry.family}, {entry.labels} labels)")
+    labels = plural(entry.labels, "label")
+    click.echo(f"{what} {entry.name} {entry.version} ({entry.family}, {labels})")
     say_guesses(done.guessed)
     for refusal in done.refusals:
         click.echo(f"but: {refusal}")
     if done.active:
-        given = "RECORDING" if entry.size is None else "PICTURE"
+        given = "PICTURE" if entry.window is None else "RECORDING"
         click.echo(f"next: edge-agent infer {entry.name} {given}")
     else:
         click.echo(f"next: edge-agent models activate {entry.name} {entry.version}")
@@ -258,6 +261,15 @@ def _tested(bundle: Bundle, engine: EngineName, state: Path) -> dict[str, Any]:
 
 # --- below: words ------------------------------------------------------------------------------
 
+#: What a finding is called where a model of these families has no labels.
+_UNNAMED = {
+    "anomaly": "its one finding is called anomaly",
+    "generic": "a finding is called as its output is",
+    "pose": "the 17 key points of COCO",
+}
+#: So many of a list are shown.
+_FEW = 16
+
 
 def _say_entries(entries: tuple[Entry, ...]) -> None:
     from edge_agent.policy.documents import dump
@@ -292,6 +304,10 @@ def _say_times(measurements: tuple[Measurement, ...]) -> None:
 
 
 def _size(entry: Entry) -> str:
+    from edge_agent.cli.render import plural
+
+    if entry.window is not None:
+        return plural(entry.window, "sample")
     return "" if entry.size is None else f"{entry.size[0]}x{entry.size[1]}"
 
 
@@ -308,5 +324,8 @@ def _plain(value: Any) -> str:
         parts = [f"{key} {_plain(each)}" for key, each in value.items() if each not in ("", [])]
         return ", ".join(parts)
     if isinstance(value, list):
-        return " ".join(_plain(each) for each in value)
+        few = " ".join(_plain(each) for each in value[:_FEW])
+        return few if len(value) <= _FEW else f"{few} ... ({len(value)} in all)"
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from edge_agent.cli.options import (
 from edge_agent.errors import EdgeError, UsageError
 
 if TYPE_CHECKING:
-    from edge_agent.config.schema import Config, Source
+    from edge_agent.config.schema import Config
 
 PICTURES = (".jpg", ".jpeg", ".png")
 UNMASKED = "privacy masks belong to pipelines: this picture has none"
@@ -83,9 +84,15 @@ def scan(as_json: bool) -> None:
 @command.command("test")
 @click.argument("name")
 @click.option("--seconds", type=click.FloatRange(0.5, 3600), default=10.0, help="How long. [10]")
+@click.option(
+    "--rate-hz", type=click.FloatRange(0, min_open=True),
+    help="Samples a second of a signal that is named by its uri.",
+)  # fmt: skip
 @config_option
 @json_option
-def test(name: str, seconds: float, config: Path | None, as_json: bool) -> int:
+def test(
+    name: str, seconds: float, rate_hz: float | None, config: Path | None, as_json: bool
+) -> int:
     """Watch source NAME, or what would stand behind `uri`: rate, jitter, size, light, sharpness.
 
     A signal comes in the windows of its configuration and of the model that looks at it.
@@ -94,17 +101,25 @@ def test(name: str, seconds: float, config: Path | None, as_json: bool) -> int:
     """
     from edge_agent.policy.documents import dump
     from edge_agent.service.input import source_of
-    from edge_agent.service.named import looks_direct, source_config
+    from edge_agent.service.named import source_config
     from edge_agent.service.probe import document, probe
     from edge_agent.service.signals import wanted_of_source
+    from edge_agent.sources.signal import UnknownRate
 
-    loaded = _configuration(config, needed=not looks_direct(name))
-    meant, wanted = source_config(name, loaded), None
-    if loaded is not None and name in loaded.sources:
+    loaded = _loaded(name, config)
+    meant, wanted = source_config(name, loaded, rate_hz), None
+    configured = loaded is not None and name in loaded.sources
+    if loaded is not None and configured:
         path = config_path(config)
         folder = find_place(None, config, lenient=True).state
         wanted = wanted_of_source(loaded, name, folder, path.absolute().parent)
-    found = probe(source_of(name, meant, wanted), seconds)
+    try:
+        found = probe(source_of(name, meant, wanted), seconds)
+    except UnknownRate as fault:
+        if configured:
+            raise
+        line = f"edge-agent sources test {shlex.quote(name)} --rate-hz 1000"
+        raise UnknownRate(fault.message, f"say it, as in: {line}") from None
     about = document(name, meant.kind, found)
     if as_json:
         click.echo(dump(about))
@@ -129,15 +144,18 @@ def snapshot(name: str, out: Path, force: bool, config: Path | None, as_json: bo
     from edge_agent.policy.documents import dump
     from edge_agent.service.draw import write_picture
     from edge_agent.service.input import source_of
+    from edge_agent.service.named import source_config
     from edge_agent.service.probe import first_picture
 
     if out.suffix.lower() not in PICTURES:
         raise UsageError(f"{out} is no picture's name", f"end it with {', '.join(PICTURES)}")
     if out.exists() and not force:
         raise UsageError(f"{out} is there already", "choose another name, or --force")
-    meant = _source(name, config)
+    meant = source_config(name, _loaded(name, config))
     if meant.kind == "signal":
-        raise UsageError(f"source {name} is a signal and has no picture", "edge-agent sources test")
+        given = () if config is None else ("-c", str(config))
+        line = shlex.join(("edge-agent", "sources", "test", name, *given))
+        raise UsageError(f"source {name} is a signal and has no picture", line)
     data = first_picture(source_of(name, meant)).data
     write_picture(out, data)
     height, width = data.shape[:2]
@@ -148,17 +166,12 @@ def snapshot(name: str, out: Path, force: bool, config: Path | None, as_json: bo
         click.echo(f"{out}: {width}x{height} of {name}; {UNMASKED}")
 
 
-def _source(name: str, config: Path | None) -> Source:
-    from edge_agent.service.named import looks_direct, source_config
-
-    return source_config(name, _configuration(config, needed=not looks_direct(name)))
-
-
-def _configuration(given: Path | None, *, needed: bool) -> Config | None:
-    """None where none is at hand and none is needed."""
+def _loaded(name: str, given: Path | None) -> Config | None:
+    """None where none is at hand and the source needs none."""
     from edge_agent.config.load import load
+    from edge_agent.service.named import looks_direct
 
-    if given is None and not needed and not config_path(None).exists():
+    if given is None and looks_direct(name) and not config_path(None).exists():
         return None
     return load(existing_config(given))
 
@@ -201,7 +214,7 @@ def _look(about: dict[str, Any]) -> list[str]:
     look = about["look"]
     if look is None:
         return []
-    sizes = [" x ".join(map(str, reversed(size))) for size in about["sizes"]]
+    sizes = [" x ".join(map(str, size)) for size in about["sizes"]]
     if "brightness" not in look:
         values = f"mean {look['mean']:.4g}, RMS {look['rms']:.4g}, peak {look['peak']:.4g}"
         length, channels = about["sizes"][0]

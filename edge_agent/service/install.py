@@ -150,9 +150,10 @@ def slot_folder(name: str, version: str | None, state: Path) -> Path:
     found = [folder for folder in folders if folder.name.rpartition("-")[0] == version]
     found = found or [folder for folder in folders if folder.name.startswith(version)]
     if len(found) != 1:
+        wrong = "several versions that begin with" if found else "no version"
+        there = [folder.name if found else folder.name.rpartition("-")[0] for folder in folders]
         raise UsageError(
-            f"model {name} has {'several' if found else 'no'} versions {version!r}",
-            f"one of: {', '.join(folder.name for folder in folders)}",
+            f"model {name} has {wrong} {version!r}", f"one of: {', '.join(dict.fromkeys(there))}"
         )
     return found[0]
 

@@ -26,7 +26,8 @@ class Entry:
     sha256: str  # zeros where the manifest cannot be read
     state: str  # active, previous, factory, candidate, broken
     slot: str | None  # its folder in the state directory; None: it came with the package
-    size: tuple[int, int] | None = None  # of the picture; a window has none
+    size: tuple[int, int] | None = None  # width, height of the picture; a window has none
+    window: int | None = None  # samples of a signal; a picture has none
     labels: int = 0
     engine: str | None = None  # with threads and invoke_ms: the kept measurement's best
     threads: int | None = None
@@ -87,8 +88,10 @@ def _entry(known: Entry, folder: Path, state: str) -> Entry:
     except EdgeError:
         return known
     shown = bundle.manifest.input
-    size = shown.size if isinstance(shown, ImageInput) else None
-    return replace(known, state=state, size=size, labels=len(bundle.labels))
+    known = replace(known, state=state, labels=len(bundle.labels))
+    if isinstance(shown, ImageInput):
+        return replace(known, size=shown.size)
+    return replace(known, window=shown.window)
 
 
 def _measured(entry: Entry, state: Path) -> Entry:

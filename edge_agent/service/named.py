@@ -29,12 +29,20 @@ def looks_direct(text: str) -> bool:
     return begins or is_device(text) or Path(text).exists() or is_pattern(text)
 
 
-def source_config(text: str, config: Config | None) -> SourceConfig:
-    """The source that is meant. Raises UsageError when there is none of that name."""
+def source_config(text: str, config: Config | None, rate_hz: float | None = None) -> SourceConfig:
+    """The source that is meant. Raises UsageError when there is none of that name.
+
+    `rate_hz` is that of a signal which no configuration names.
+    """
     if config is not None and text in config.sources:
+        if rate_hz is not None:
+            raise UsageError(
+                f"source {printable(text)} is configured, it is tested as it stands there",
+                f"change its rate_hz in the configuration, as in rate_hz: {rate_hz:g}",
+            )
         return config.sources[text]
     if looks_direct(text):
-        return direct(text)
+        return direct(text, rate_hz)
     names = tuple(config.sources) if config is not None else ()
     known = f"it has {listed(names)}" if names else "name a configuration: -c FILE"
     raise UsageError(
@@ -43,9 +51,13 @@ def source_config(text: str, config: Config | None) -> SourceConfig:
     )
 
 
-def direct(text: str) -> SourceConfig:
+def direct(text: str, rate_hz: float | None = None) -> SourceConfig:
     """What would stand in a configuration for it. Raises UsageError with what is wrong."""
-    written = {"kind": _kind(text), "uri": text}
+    written: dict[str, object] = {"kind": _kind(text), "uri": text}
+    if rate_hz is not None:
+        if written["kind"] != "signal":
+            raise UsageError(f"{printable(text)} is no signal and has no rate_hz")
+        written["rate_hz"] = rate_hz
     reads: TypeAdapter[SourceConfig] = TypeAdapter(SourceConfig)
     try:
         return reads.validate_python(written, context={"beside": Path.cwd()})

@@ -46,7 +46,7 @@ class Delivery:
     watched_s: float = 0.0  # while it was open
     times: list[float] = field(default_factory=list)
     ages_s: list[float] = field(default_factory=list)  # of live items, when they were handed over
-    sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # as `_size` has them
     looks: list[dict[str, float]] = field(default_factory=list)  # one a picture or window looked at
     broken: int = 0
     damage: str = ""  # what was wrong with the latest broken item
@@ -107,16 +107,24 @@ def first_picture(source: Source) -> Frame:
     Raises EdgeError where there is none.
     """
     try:
-        source.open()
-        until = monotonic() + (SETTLING_S if source.live else 0.0)
-        while True:
-            item = source.read()
-            if item is None:
-                raise SourceLost(f"source {source.name} has no picture", "edge-agent sources test")
-            if isinstance(item, Frame) and monotonic() >= until:
-                return item
+        return _first_picture(source)
+    except SourceLost as loss:
+        message = f"source {source.name} has no picture: {loss.message}"
+        raise SourceLost(message, loss.next) from None
     finally:
         source.close()
+
+
+def _first_picture(source: Source) -> Frame:
+    source.open()
+    until = monotonic() + (SETTLING_S if source.live else 0.0)
+    reason = "it has nothing to read"
+    while (item := source.read()) is not None:
+        if isinstance(item, Broken):
+            reason = item.reason
+        elif monotonic() >= until:
+            return item
+    raise SourceLost(reason, "look at what stands behind its uri")
 
 
 def _watch(source: Source, found: Delivery) -> None:
@@ -140,9 +148,15 @@ def _watch(source: Source, found: Delivery) -> None:
 
 def _take_down(frame: Frame, found: Delivery, live: bool) -> None:
     found.times.append(frame.time)
-    found.sizes[frame.data.shape[:2]] += 1
+    found.sizes[_size(frame.data)] += 1
     if live:
         found.ages_s.append(monotonic() - frame.time)
+
+
+def _size(data: Array) -> tuple[int, int]:
+    """Width and height of a picture, samples and channels of a window."""
+    first, second = data.shape[:2]
+    return (second, first) if data.ndim == 3 else (first, second)
 
 
 def _look(data: Array) -> dict[str, float]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Literal
 
-from edge_agent.config.camera_uri import with_credentials
+from edge_agent.config.camera_uri import is_device, with_credentials
 from edge_agent.config.secret import Secret
 from edge_agent.errors import SourceLost
 from edge_agent.sources.camera_link import STOPPED_S, Gone, Link, Message, Ring
@@ -151,8 +151,14 @@ class Camera:
         if about["kind"] == "lost":
             raise SourceLost(about["reason"], about["next"])
         self._good, self._damage = monotonic(), ""
-        fps = self._spec.fps or about["fps"]
-        return SourceInfo(about["width"], about["height"], fps, None)
+        return SourceInfo(about["width"], about["height"], self._stated(about["fps"]), None)
+
+    def _stated(self, said: float | None) -> float | None:
+        """Frames a second that are to be expected: `fps` takes no more, and makes none."""
+        wanted = self._spec.fps
+        if said is None:
+            return wanted if is_device(self._spec.uri) else None
+        return said if wanted is None else min(said, wanted)
 
     def _next(self, child: Child) -> Frame | Broken:
         spec = self._spec

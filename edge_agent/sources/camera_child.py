@@ -36,8 +36,9 @@ BACKLOG_S = 3.0
 WAITED = 0.5
 #: Larger pictures are refused: a ring of them would not fit into a small board.
 MOST_PIXELS = 5000 * 5000
-#: What a stream that says nothing, or nonsense, about its rate is taken to have.
+#: What a stream that says nothing, or nonsense, about its rate is taken to have, by FFmpeg as well.
 USUAL_FPS = 25.0
+_MJPEG = int.from_bytes(b"MJPG", "little")
 #: The agent sends its order, and hangs up at the end, at once.
 ORDER_S = 60.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -101,14 +102,21 @@ class Reader:
         self._free: set[int] = set()
 
     def introduce(self) -> None:
-        """Tell what the camera says of itself; a rate that cannot be is none."""
+        """Tell what the camera says of itself; a rate that cannot be, or that FFmpeg made up, is
+        none."""
         import cv2
 
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self._fps = fps if 0.1 <= fps <= 240 else None
+        made_up = fps == USUAL_FPS and self._says_no_rate(self._capture.get(cv2.CAP_PROP_FOURCC))
+        self._fps = fps if 0.1 <= fps <= 240 and not made_up else None
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)) or None
         height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) or None
         self._link.say({"kind": "open", "width": width, "height": height, "fps": self._fps})
+
+    def _says_no_rate(self, codec: float) -> bool:
+        """Pictures one behind another, as HTTP cameras send them, bear neither rate nor times."""
+        uri = self._order["uri"]
+        return int(codec) == _MJPEG and not is_device(uri) and not is_rtsp(uri)
 
     def read(self) -> Reason:
         """Hand over pictures for as long as they come; why they ended."""

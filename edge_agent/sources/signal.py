@@ -337,9 +337,15 @@ def _counted(windower: Windower) -> Counter[str]:
     return Counter(gaps=windower.gaps, jitter=windower.jitter, missing_samples=windower.missing)
 
 
-def unknown_rate(name: str) -> UsageError:
-    return UsageError(
-        f"nothing says how many samples a second source {name} has", "write its rate_hz"
+class UnknownRate(UsageError):
+    """Nothing tells the rate. Where it is said otherwise than in a configuration, whoever asks
+    says how."""
+
+
+def unknown_rate(name: str) -> UnknownRate:
+    return UnknownRate(
+        f"nothing says how many samples a second source {name} has",
+        "write rate_hz beside its uri, as in rate_hz: 1000",
     )
 
 

@@ -88,7 +88,7 @@ def test_one_version_can_be_removed_unless_it_is_in_charge(tmp_path: Path) -> No
     put(tmp_path, "people", "1-aa")
     put(tmp_path, "people", "2-bb")
     slots.activate(tmp_path, "people", "1-aa")
-    with pytest.raises(UsageError, match="1-aa is active"):
+    with pytest.raises(UsageError, match="version 1 of model people is active"):
         slots.remove(tmp_path, "people", "1-aa")
     slots.activate(tmp_path, "people", "2-bb")
     slots.remove(tmp_path, "people", "1-aa")

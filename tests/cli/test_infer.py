@@ -372,6 +372,13 @@ def test_classifiers_without_metadata_have_any_number_of_classes(
     assert len(document["top"]) == min(5, classes)
 
 
+def test_where_the_drawing_is_is_said(infer: Infer, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    code, said, _ = infer("scene-detector", picture, "--out", out)
+    assert code == 0
+    assert f"  drawn: {out / '庭.png'}" in said.splitlines()
+
+
 def test_fomo_finds_faces_and_draws_them(
     infer: Infer, realdata: Find, tmp_path: Path, engine: str
 ) -> None:

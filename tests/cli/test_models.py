@@ -113,9 +113,17 @@ def test_the_life_of_a_model(models: Models, bare: Path, labels: Path) -> None:
     )  # fmt: skip
 
     code, _, err = models("remove", "見張り", "2")
-    assert (code, err.splitlines()[0]) == (2, err.splitlines()[0])
-    assert "is active" in err
+    assert (code, err.splitlines()) == (2, [
+        "edge-agent: version 2 of model 見張り is active: it can be removed when another one is",
+        "next: edge-agent models activate 見張り 1",
+    ])  # fmt: skip
     assert models("remove", "見張り", "1")[:2] == (0, "removed 見張り 1\n")
+    code, _, err = models("remove", "見張り", "2")
+    assert (code, err.splitlines()) == (2, [
+        "edge-agent: version 2 of model 見張り is active, and the only one: "
+        "it goes with the whole model",
+        "next: edge-agent models remove 見張り",
+    ])  # fmt: skip
     assert models("remove", "見張り")[1] == (
         "removed 見張り\nit was active: pipelines that name it cannot start\n"
     )
@@ -141,6 +149,21 @@ def test_every_command_has_a_document_for_scripts(
     (again,) = document(models("activate", "yard", "1", "--json"), "models")["models"]
     assert again == entry
     assert document(models("remove", "yard", "--json"), "models")["models"] == []
+
+
+def test_a_model_of_signals_is_told_in_samples(models: Models) -> None:
+    (entry,) = [
+        each
+        for each in document(models("list", "--json"), "models")["models"]
+        if each["name"] == "machine-anomaly"
+    ]
+    assert (entry["size"], entry["window"]) == (None, 4096)
+    (row,) = [line for line in models("list")[1].splitlines() if line.startswith("machine-")]
+    assert "4096 samples" in row
+    _, shown, _ = models("show", "machine-anomaly")
+    assert "none: its one finding is called anomaly" in shown
+    assert "(32 in all)" in shown  # the means of its mel bands fill no screen
+    assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 def test_a_bench_is_kept_and_listed(models: Models, tmp_path: Path) -> None:

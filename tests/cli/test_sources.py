@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 import signal_models
+from broker import free_port
 from cameras import MjpegCamera, children
 
 Ask = Callable[..., Any]
@@ -55,13 +57,16 @@ def test_a_camera_that_delivers_is_measured(
     found = follows(said.out, "source-test")
     assert found["delivers"]
     assert found["kind"] == "camera"
-    assert found["sizes"] == [[120, 160]]
+    assert found["sizes"] == [[160, 120]]  # width, height, as in models/1
+    assert found["stated_rate"] is None  # MJPEG by HTTP bears no rate: FFmpeg's 25 is made up
     assert found["items"] >= 2
     assert 0 < found["rate"] <= 11  # of the 20 that it sends; a loaded machine has fewer
     assert 100 < found["look"]["brightness"] < 156
     assert found["look"]["sharpness"] > 100
     words = ask("sources", "test", "dock", "-c", cameras, "--seconds", "1")
     assert "size    160 x 120" in words.out
+    assert "stated" not in words.out
+    assert "come of" not in words.out
     assert words.widest <= 80
     assert children() == set()
 
@@ -137,6 +142,43 @@ def test_a_signal_is_tested_in_the_windows_of_its_source_and_its_model(
     assert sizes == {"motor": [[64, 1]], "free": [[300, 1]], "bare": [[1024, 1]]}
     words = ask("sources", "test", "motor", "-c", config, "--seconds", "1").out
     assert "windows of 64 samples, 1 channel\n" in words
+
+
+def test_a_signal_without_a_rate_is_told_what_to_type_and_that_works(
+    ask: Ask, tmp_path: Path
+) -> None:
+    file = tmp_path / "my motor.csv"
+    file.write_text("x\n" + "1\n2\n" * 1024)
+    said = ask("sources", "test", f"csv:{file}")
+    assert said.code == 2
+    (step,) = [line for line in said.err.splitlines() if line.startswith("next: ")]
+    words = shlex.split(step.partition("edge-agent ")[2])
+    assert words == ["sources", "test", f"csv:{file}", "--rate-hz", "1000"]
+    again = ask(*words, "--json")
+    assert again.code == 0, again.err
+    found = follows(again.out, "source-test")
+    assert found["sizes"] == [[1024, 1]]  # samples, channels
+    assert found["rate"] == pytest.approx(1000 / 1024, abs=0.001)
+    (tmp_path / "signal.yaml").write_text(
+        f"sources:\n  motor: {{kind: signal, uri: 'csv:{file}'}}\n  yard: {{kind: scene}}\n"
+        + PIPELINES
+    )
+    named = ask("sources", "test", "motor", "-c", tmp_path / "signal.yaml")
+    assert named.code == 2
+    assert "next: write rate_hz beside its uri, as in rate_hz: 1000" in named.err
+    both = ask("sources", "test", "motor", "--rate-hz", "5", "-c", tmp_path / "signal.yaml")
+    assert (both.code, "is configured" in both.err) == (2, True)
+    scene = ask("sources", "test", "built-in:?seed=3", "--rate-hz", "5")
+    assert (scene.code, "has no rate_hz" in scene.err) == (2, True)
+
+
+def test_a_snapshot_that_fails_names_its_source(ask: Ask) -> None:
+    uri = f"rtsp://127.0.0.1:{free_port()}/s"
+    said = ask("sources", "snapshot", uri, "--out", "x.jpg")
+    assert said.code == 1
+    assert said.err.splitlines()[0] == (
+        f"edge-agent: source {uri} has no picture: connection refused"
+    )
 
 
 def test_a_recording_that_cannot_be_read_is_told_with_its_damage(ask: Ask, tmp_path: Path) -> None:

@@ -365,8 +365,8 @@ def test_what_answers_otherwise_is_not_put_in_charge(bundle: Path, state: Path) 
     [
         ("nobody", None, "there is no installed model 'nobody'"),
         ("..", None, r"there is no installed model '\.\.'"),
-        ("yard", "7", "yard has no versions '7'"),
-        ("yard", "1.", r"yard has several versions '1\.'"),
+        ("yard", "7", "yard has no version '7'"),
+        ("yard", "1.", r"yard has several versions that begin with '1\.'"),
     ],
 )
 def test_a_version_that_is_not_there_is_wrong_usage(

@@ -138,7 +138,7 @@ def _wav(path: Path, rate: int, channels: int = 1) -> None:
     ("uri", "signal", "mistake"),
     [
         ("csv:motor.csv?columns=y", {}, "has no column"),
-        ("csv:motor.csv", {"channels": 2}, "source motor has 1 channel, the model wants 2"),
+        ("csv:motor.csv", {"channels": 2}, "the model wants 2"),
         ("csv:motor.csv", {"rate_hz": 2000}, "1000 samples a second, its rate_hz or its model"),
         ("wav:other.wav", {}, "8000 samples a second, its rate_hz or its model says 1000"),
         ("wav:other.wav?channels=3", {}, "other.wav has no channel 3"),

@@ -59,6 +59,18 @@ def picture_of(model: ModelSpec) -> InputSpec:
     return model.input
 
 
+def in_manifest(model: ModelSpec, words: str) -> str:
+    """What to do where only a person can tell how the outputs are read. A bare file gets its
+    manifest from an import as `generic`, which reads anything."""
+    if not model.guessed:
+        return f"say in the manifest, under output, {words}"
+    return (
+        "edge-agent models import FILE --family generic, then correct a copy of the folder that "
+        f"edge-agent models show names, as its CARD.md says: family: {model.family}, labels: [] "
+        f"or a file of yours, and under output {words}"
+    )
+
+
 def only_output(model: ModelSpec, fits: Callable[[TensorSpec], bool], wanted: str) -> int:
     """Position of the one output that fits. Raises Refused where none does, or several do: then
     nobody can tell which is `wanted`."""

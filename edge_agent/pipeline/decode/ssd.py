@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.errors import Refused
-from edge_agent.pipeline.decode import MOST, detections, says_background
+from edge_agent.pipeline.decode import MOST, detections, in_manifest, says_background
 from edge_agent.pipeline.quantize import dequantize, describe
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def find_outputs(model: ModelSpec) -> Mapping[str, int]:
         if len(chosen) == 1:
             places[role] = chosen[0]
         elif chosen or role != "count":
-            raise _refusal(model, role, chosen)
+            raise _refusal(model, role, chosen, could_be_said=bool(fitting or order))
     return places
 
 
@@ -125,14 +125,15 @@ def _named(tensor: TensorSpec) -> str | None:
     return said.pop() if len(said) == 1 else None
 
 
-def _refusal(model: ModelSpec, role: str, chosen: Sequence[int]) -> Refused:
+def _refusal(model: ModelSpec, role: str, chosen: Sequence[int], *, could_be_said: bool) -> Refused:
     tensors = [model.output_tensors[i] for i in chosen] or model.output_tensors
     named = ", ".join(describe(tensor) for tensor in tensors)
     if chosen:
         sentence = f"any of the outputs {named} could be the {role}"
     else:
         sentence = f"none of the outputs {named} can be the {role} of TFLite_Detection_PostProcess"
-    return Refused(
-        f"model {model.name}: {sentence}",
-        "say in the manifest, under output, order: [boxes, classes, scores, count], as they come",
-    )
+    if could_be_said:
+        step = in_manifest(model, "order: [boxes, classes, scores, count], as they come")
+    else:
+        step = "say another --family, or choose a model that ends with that operator"
+    return Refused(f"model {model.name}: {sentence}", step)

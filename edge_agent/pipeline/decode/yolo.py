@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.errors import Refused
-from edge_agent.pipeline.decode import MOST, detections, picture_of
+from edge_agent.pipeline.decode import MOST, detections, in_manifest, picture_of
 from edge_agent.pipeline.nms import nms
 from edge_agent.pipeline.quantize import dequantize, describe, least_raw
 
@@ -130,7 +130,7 @@ def find_head(model: ModelSpec) -> Head:
     if heads:
         raise Refused(
             f"model {model.name}: output {named} can be read as a YOLO head in several ways",
-            "say in the manifest, under output, head: rows or columns, and objectness",
+            in_manifest(model, "head: rows or columns, and objectness: true or false"),
         )
     if any(tensor.shape == _END_TO_END for tensor in model.output_tensors):
         raise Refused(

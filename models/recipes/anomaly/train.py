@@ -19,7 +19,7 @@ import numpy as np
 from edge_agent.errors import Refused, UsageError
 from edge_agent.pipeline.features import Featurizer, feature_shape
 from edge_agent.sources.csv_lines import Wanted
-from edge_agent.sources.signal import Framing, Samples, Signal
+from edge_agent.sources.signal import Framing, Samples, Signal, UnknownRate
 from edge_agent.sources.signal_csv import CsvFile
 from edge_agent.sources.signal_wav import WavFile
 from edge_agent.types import Broken, Features, SignalSpec, TensorSpec
@@ -96,7 +96,10 @@ def read(file: Path, framing: Framing, columns: tuple[str, ...]) -> Recording:
     """Raises UsageError for what cannot be read or learnt from."""
     signal = Signal(file.name, _samples(file, columns), framing)
     windows, faults = [], []
-    rate_hz = (signal.open().fps or 0.0) * framing.hop
+    try:
+        rate_hz = (signal.open().fps or 0.0) * framing.hop
+    except UnknownRate as fault:
+        raise UsageError(fault.message, "say it with --rate-hz, as in --rate-hz 8000") from None
     while (item := signal.read()) is not None:
         if isinstance(item, Broken) and item.counted:
             faults.append(item.reason)

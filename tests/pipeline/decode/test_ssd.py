@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import cv2
@@ -160,6 +161,20 @@ def test_numbers_that_are_none_give_no_detection(output, model, nonsense):
 
 
 # --- what is refused ---------------------------------------------------------------------------
+
+
+def test_what_to_do_can_be_done(output, model):
+    unnamed = [output("a", (1, N, 4)), output("b", (1, N)), output("c", (1, N))]
+    with pytest.raises(Refused) as told:
+        decoder(model("ssd", unnamed))
+    assert told.value.next.startswith("say in the manifest, under output, order: [boxes,")
+    bare = replace(model("ssd", unnamed), guessed={"family": "ssd"})
+    with pytest.raises(Refused) as told:
+        decoder(bare)  # has no manifest: how to come by one is said first
+    assert told.value.next.startswith("edge-agent models import FILE --family generic")
+    with pytest.raises(Refused) as told:
+        decoder(model("ssd", [output("heat", (1, 12, 12, 2))]))  # no order would help
+    assert told.value.next.startswith("say another --family")
 
 
 def test_classes_and_scores_that_only_shapes_could_tell_are_refused(output, model):
