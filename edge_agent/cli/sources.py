@@ -127,7 +127,8 @@ def test(
         click.echo(_words(about))
     if not found.delivers:
         next_step = found.losses[-1].next if found.losses else "look at what stands behind its uri"
-        raise EdgeError(f"source {name} does not deliver: {found.reason}", next_step)
+        reason = (found.reason or "").removeprefix(f"source {name}").removeprefix(":").strip()
+        raise EdgeError(f"source {name} does not deliver: {reason}", next_step)
     return 0
 
 

@@ -160,7 +160,8 @@ class Capture:
             if len(self._told) >= MOST_TOLD:
                 self._told.clear()
             self._told[kind] = now
-            log.warning("broken item source=%s name=%s reason=%r", *_named(item))
+            what = "broken item" if item.counted else "passed over"
+            log.warning("%s source=%s name=%s reason=%r", what, *_named(item))
 
     def _found(self, now: float) -> None:
         away = now - self._last_item if self._facts.state == "lost" else 0.0

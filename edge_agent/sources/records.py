@@ -34,6 +34,9 @@ class Records(Protocol):
     def add(self, data: bytes) -> Iterator[Block | Damage]:
         """The samples that are complete now."""
 
+    def end(self) -> Iterator[Block | Damage]:
+        """What the end of all bytes completes: the last line needs no end of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class BinarySpec:
@@ -81,6 +84,10 @@ class BinaryRecords:
             self._out += passed if self._begun else 0
             data = data[passed:]
         self._rest = data
+
+    def end(self) -> Iterator[Block | Damage]:
+        """A piece of a record is none."""
+        yield from ()
 
     def _in_step(self, data: bytes) -> int:
         """How many whole records begin the data."""
@@ -134,3 +141,7 @@ class LineRecords:
             self._entered = False
         for found in self._lines.read([line.decode("utf-8", "replace") for line in lines]):
             yield found.damage if isinstance(found, BadLines) else found
+
+    def end(self) -> Iterator[Block | Damage]:
+        if self._rest:
+            yield from self.add(b"\n")

@@ -140,7 +140,7 @@ class Signal:
 
     @property
     def notes(self) -> dict[str, int]:
-        """What is worth telling beside the windows: `gaps`, `jitter`, `missing_samples`, the kind's
+        """What is worth telling beside the windows: `gaps`, `jittered_times`, `missing_samples`, the kind's
         own. Any thread may ask."""
         now = self._counts + _counted(self._windower)
         return {**now, **{word: n for word, n in dict(self._samples.notes).items() if n}}
@@ -220,7 +220,8 @@ class Signal:
             return f"record {wanted} channels, or use a model of {there}"
         if not self._info.names:
             return "choose with ?columns= or ?channels= in its uri"
-        return f'choose, as in "{self._info.choosing}{",".join(self._info.names[:wanted])}"'
+        chosen = f"{self._info.choosing}{','.join(self._info.names[:wanted])}"
+        return f'name {wanted} of them, as in "{chosen}"'
 
     def _judged_rate(self, found: float | None) -> float:
         """The rate that counts: the data's own, which must be about the stated one."""
@@ -334,7 +335,9 @@ class Signal:
 
 
 def _counted(windower: Windower) -> Counter[str]:
-    return Counter(gaps=windower.gaps, jitter=windower.jitter, missing_samples=windower.missing)
+    return Counter(
+        gaps=windower.gaps, jittered_times=windower.jitter, missing_samples=windower.missing
+    )
 
 
 class UnknownRate(UsageError):

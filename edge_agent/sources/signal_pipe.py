@@ -10,8 +10,9 @@ import os
 import stat
 from typing import Literal
 
-from edge_agent.errors import SourceLost
+from edge_agent.errors import SourceLost, UsageError
 from edge_agent.sources.csv_lines import LONGEST_LINE
+from edge_agent.sources.first_bytes import TELLING, not_text
 from edge_agent.sources.wake import Wake
 
 STANDARD_INPUT = "-"
@@ -39,6 +40,10 @@ class PipeTap:
 
     def _go_to_the_end(self, descriptor: int) -> None:
         """Behind the last whole line; the first one may be a header."""
+        fault = not_text(os.pread(descriptor, TELLING, 0))
+        if fault:
+            os.close(descriptor)
+            raise UsageError(f"{self.subject} has no lines of numbers: {fault}")
         first, newline, _ = os.pread(descriptor, LONGEST_LINE, 0).partition(b"\n")
         self.introduction = first if newline else b""
         length = os.fstat(descriptor).st_size

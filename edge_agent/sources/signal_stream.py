@@ -102,7 +102,8 @@ class Stream(Wakeable):
             while not self._ready:
                 data = self._bytes(deadline)
                 if data is None:
-                    return None
+                    self._ready.extend(self._records.end())
+                    return self._ready.popleft() if self._ready else None
                 self._ready.extend(self._records.add(data))
                 if (
                     not self._ready and monotonic() > deadline

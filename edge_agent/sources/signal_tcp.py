@@ -50,7 +50,9 @@ def dial(where: tuple[str, int], subject: str, wake: Wake, deadline: float) -> s
         if not refused:
             return link
         link.close()
-    raise SourceLost(f"{subject} cannot be reached: {refused}")
+    raise SourceLost(
+        f"{subject} cannot be reached: {refused}", "start what serves it, or correct its uri"
+    )
 
 
 def _refusal(link: socket.socket, address: Any, wake: Wake, deadline: float) -> str:

@@ -141,7 +141,7 @@ def test_infer_of_several_columns_says_what_to_type_and_that_works(
     done = ask("infer", "loud", "two.csv")
     assert done.code == 1
     assert done.err.splitlines() == [
-        "edge-agent: two.csv: it has 2 channels (temp, x), the model wants 1, choose, as in "
+        "edge-agent: two.csv: it has 2 channels (temp, x), the model wants 1, name 1 of them, as in "
         '"csv:two.csv?columns=temp"'
     ]
     done = ask("infer", "loud", "csv:two.csv?columns=x", "csv:two.csv?columns=temp", "--json")
@@ -251,7 +251,7 @@ def test_replay_takes_a_uri_that_chooses_and_says_what_to_type(
     config = site()
     done = ask("replay", "two.csv", "-c", config)
     assert done.code == 2
-    assert done.err.splitlines()[-1] == 'next: choose, as in "csv:two.csv?columns=temp"'
+    assert done.err.splitlines()[-1] == 'next: name 1 of them, as in "csv:two.csv?columns=temp"'
     chosen = ask("replay", "csv:two.csv?columns=x", "-c", config)
     assert json.loads(chosen.out)["rule"] == "loud"
     assert ask("replay", "csv:none.csv?columns=x", "-c", config).code == 2

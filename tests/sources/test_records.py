@@ -130,3 +130,18 @@ def test_a_line_that_does_not_end_is_one_bad_line_and_no_more_is_kept_of_it():
 def test_a_record_is_the_sync_word_and_a_number_for_each_channel(channels):
     assert BinarySpec("i16le", channels, SYNC).length == 2 + 2 * channels
     assert BinarySpec("f32le", channels).length == 4 * channels
+
+
+def test_the_last_line_needs_no_end_when_nothing_follows():
+    records = LineRecords(Lines(Wanted(), "x"))
+    (first,) = records.add(b"1\n2\n3")
+    assert first.values.tolist() == [[1], [2]]
+    (last,) = records.end()
+    assert last.values.tolist() == [[3]]
+    assert list(records.end()) == []
+
+
+def test_a_piece_of_a_record_is_none():
+    records = BinaryRecords(BinarySpec("i16le"))
+    assert len(list(records.add(b"\1\0\2"))) == 1
+    assert list(records.end()) == []

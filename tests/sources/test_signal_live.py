@@ -256,7 +256,7 @@ def test_live_samples_may_bear_times_that_are_a_little_late(server):
         lines = [f"{number / 100 + late[number]:.3f},{number}\n" for number in range(400)]
         link.sendall("".join(lines).encode())
         assert [column(source.read())[0] for _ in range(4)] == [0, 100, 200, 300]
-    assert source.notes == {"jitter": 22}
+    assert source.notes == {"jittered_times": 22}
     source.close()
 
 
@@ -363,6 +363,38 @@ def test_a_growing_file_is_read_from_its_end_with_its_header(tmp_path):
     with path.open("a") as writer:
         writer.write("30\n4,40\n5,50\n6,60\n")
     assert column(source.read()) == [30, 40, 50, 60]
+    source.close()
+
+
+def test_a_growing_file_that_is_no_text_says_so(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes("1\n2\n".encode("utf-16"))
+    before = len(os.listdir("/proc/self/fd"))
+    source = signal(f"csv:{path}?follow=1")
+    with pytest.raises(EdgeError, match="it is UTF-16, save it as UTF-8"):
+        source.open()
+    source.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_byte_now_and_then_is_silence(server):
+    source = signal(f"tcp:127.0.0.1:{server.port}", stall_s=0.4)
+    source.open()
+    with server.accept() as link:
+        stop = threading.Event()
+
+        def drip():
+            while not stop.wait(0.05):
+                link.sendall(b"1")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(SourceLost, match=r"gave no sample for 0\.4 s"):
+            source.read()
+        assert time.monotonic() - began < LONG / 2
+        stop.set()
+        thread.join()
     source.close()
 
 

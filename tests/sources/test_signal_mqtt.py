@@ -134,7 +134,7 @@ def test_messages_that_bear_a_time_may_be_stamped_a_little_late(shared_mosquitto
             publish("late/a", {"t": t, "values": list(range(number * 8, number * 8 + 8))})
     starts = [source.read().data[0, 0] for _ in range(10)]
     assert starts == [0, 4, 8, 12, 16, 20, 24, 28, 40, 44]
-    assert source.notes == {"gaps": 1, "jitter": 3}
+    assert source.notes == {"gaps": 1, "jittered_times": 3}
     source.close()
 
 
