@@ -140,8 +140,8 @@ class Signal:
 
     @property
     def notes(self) -> dict[str, int]:
-        """What is worth telling beside the windows: `gaps`, `jittered_times`, `missing_samples`, the kind's
-        own. Any thread may ask."""
+        """What is worth telling beside the windows: `gaps`, `jittered_times`, `missing_samples`,
+        and the kind's own. Any thread may ask."""
         now = self._counts + _counted(self._windower)
         return {**now, **{word: n for word, n in dict(self._samples.notes).items() if n}}
 

@@ -141,8 +141,8 @@ def test_infer_of_several_columns_says_what_to_type_and_that_works(
     done = ask("infer", "loud", "two.csv")
     assert done.code == 1
     assert done.err.splitlines() == [
-        "edge-agent: two.csv: it has 2 channels (temp, x), the model wants 1, name 1 of them, as in "
-        '"csv:two.csv?columns=temp"'
+        "edge-agent: two.csv: it has 2 channels (temp, x), the model wants 1, name 1 of them, as "
+        'in "csv:two.csv?columns=temp"'
     ]
     done = ask("infer", "loud", "csv:two.csv?columns=x", "csv:two.csv?columns=temp", "--json")
     assert (done.code, done.err) == (0, "")
