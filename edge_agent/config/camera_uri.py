@@ -35,7 +35,7 @@ def uri_fault(uri: str) -> str | None:
         return f"{what}, allowed: {CAMERA}"
     try:
         parts = urlsplit(uri)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "this is no URL: its port or its brackets are wrong, as in rtsp://HOST:554/PATH"
     if "@" in parts.netloc:
@@ -44,6 +44,9 @@ def uri_fault(uri: str) -> str | None:
         return f"a password stands in the URL, allowed: {{password}} in its place, and {_OUTSIDE}"
     if not host:
         return "the URL names no host, allowed: as in rtsp://HOST:554/PATH"
+    if port is None and not _usual_port(parts):
+        scheme = parts.scheme.lower()
+        return f"{scheme}: has no usual port, allowed: as in {scheme}://HOST:4000"
     if not uri.isprintable() or " " in uri:
         return "the URL has a space or an unprintable character, allowed: %20 for a space"
     return None

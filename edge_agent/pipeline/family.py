@@ -57,6 +57,9 @@ def family_fault(rule: RuleSpec, family: Family) -> tuple[str, str] | None:
         value = getattr(rule, key)
         if isinstance(value, int | float) and not _can_score(value, family):
             return key, f"is of family {family}, whose scores are {_range(family)}"
+    _, most = _SCORES.get(family, (0.0, 1.0))
+    if most is not None and rule.score_above == most:
+        return "score_above", f"is of family {family}, whose scores are never above {most:g}"
     return None
 
 

@@ -25,6 +25,7 @@ from edge_agent.config.yaml_text import Fault
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import EdgeError
 from edge_agent.host.gpio import LineSpec
+from edge_agent.pipeline.decode import says_background
 from edge_agent.pipeline.decode.anomaly import LABEL as ANOMALY
 from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.pipeline.family import family_fault
@@ -188,9 +189,16 @@ def _label_faults(stated: object, path: Where, bundle: Bundle) -> Iterator[Fault
     several = isinstance(stated, list)
     for index, label in enumerate(stated if isinstance(stated, list) else [stated]):
         word = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
-        if isinstance(word, str) and not _known(word, bundle):
-            here: Where = (*path, index) if several else path
+        if not isinstance(word, str):
+            continue
+        here: Where = (*path, index) if several else path
+        if not _known(word, bundle):
             yield Fault(here, _no_label(word, bundle))
+        elif _is_background(word, bundle):
+            message = (
+                f"{quoted(word)} is the background of model {bundle.name}, which is no finding"
+            )
+            yield Fault(here, f"{message}, allowed: {_things(bundle)}")
 
 
 def _known(label: str, bundle: Bundle) -> bool:
@@ -202,6 +210,24 @@ def _known(label: str, bundle: Bundle) -> bool:
     if bundle.labels or family == "anomaly":
         return False
     return family == "generic" or (label.isascii() and label.isdigit())
+
+
+def _is_background(label: str, bundle: Bundle) -> bool:
+    """What a decoder never gives out: a rule about it would be silent for ever."""
+    family, labels = bundle.manifest.family, bundle.labels
+    stated = getattr(bundle.manifest.output, "background", "auto")
+    if family not in _WITH_BACKGROUND or stated is False:
+        return False
+    if labels:
+        return says_background(labels) and label == labels[0]
+    return family != "ssd" and label.isdigit() and int(label) == 0
+
+
+_WITH_BACKGROUND = ("fomo", "segmentation", "ssd")
+
+
+def _things(bundle: Bundle) -> str:
+    return listed(bundle.labels[1:]) if bundle.labels else "an index from 1 on"
 
 
 def _labels(bundle: Bundle) -> Sequence[str]:

@@ -55,6 +55,8 @@ def test_these_are_cameras(uri: str) -> None:
         ("video0", "this is no camera"),
         ("rtsp://cam:rtsp/s", "its port or its brackets are wrong"),
         ("rtsp:///s", "the URL names no host"),
+        ("tcp://10.0.0.7", "tcp: has no usual port, allowed: as in tcp://HOST:4000"),
+        ("udp://239.0.0.1/x", "udp: has no usual port"),
         ("rtsp://cam/a b", "the URL has a space"),
         ("rtsp://cam/a\x1bb", "the URL has a space or an unprintable character"),
     ],

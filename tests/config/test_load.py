@@ -168,9 +168,9 @@ LAMP = SCENE + "outputs: {lamp: {kind: command, argv: [/usr/local/bin/lamp, 3], 
 #: A whole file -> its mistakes.
 IN_A_FILE = [
     ("hello", '1:1: "hello" stands here, allowed: a mapping with sources, pipelines, device, '
-     "outputs, store, mqtt, summary"),
+     "outputs, store, mqtt, summary, metrics"),
     ("[1]", "1:1: [1] stands here, allowed: a mapping with sources, pipelines, device, outputs, "
-     "store, mqtt, summary"),
+     "store, mqtt, summary, metrics"),
     ("device: {}", "1:1: sources: missing, allowed: a mapping of names, at least one\n"
      "1:1: pipelines: missing, allowed: a mapping of names, at least one"),
     ("sources: {}" + PIPELINES, "1:10: sources: an empty mapping stands here, allowed: "
@@ -219,7 +219,7 @@ IN_A_FILE = [
     (SCENE.replace("model: m", 'model: "a\\0b"'), '2:38: pipelines.p.model: "a\\x00b" stands here, '
      "allowed: the name of a file"),
     (SCENE + "devices: {}", "3:1: devices: unknown key, allowed: sources, pipelines, device, "
-     "outputs, store, mqtt, summary (did you mean device?)"),
+     "outputs, store, mqtt, summary, metrics (did you mean device?)"),
     (LAMP + "on_stop: on}}", '3:74: outputs.lamp.on_stop: "on" stands here, allowed: off | keep'),
     ("outputs: {lamp: {kind: command, argv: []}}\n" + SCENE, "1:39: outputs.lamp.argv: "
      "[] stands here, allowed: a list of: text, at least one"),

@@ -159,6 +159,50 @@ def test_a_rule_that_a_family_cannot_answer_is_a_mistake(
     assert said == [f"pipelines.p.rules[0]{mistake}"]
 
 
+@pytest.mark.parametrize("family", ["segmentation", "yolo", "classification", "pose", "fomo"])
+def test_a_score_that_is_never_reached_is_a_mistake(
+    checked: Callable[..., Report], family: Family
+) -> None:
+    (said,) = _said(checked("rules: [{name: a, score_above: 1}]", family))
+    assert said.endswith(f"is of family {family}, whose scores are never above 1")
+    assert _said(checked("rules: [{name: a, score_above: 0.999}]", family)) == []
+
+
+@pytest.mark.parametrize(
+    ("family", "labels", "label", "allowed"),
+    [
+        ("segmentation", ("background", "cat", "犬"), "background", "cat, 犬"),
+        ("segmentation", (), "0", "an index from 1 on"),
+        ("fomo", ("background", "face"), "background", "face"),
+        ("fomo", (), "0", "an index from 1 on"),
+        ("ssd", ('"???"', "person"), '"???"', "person"),
+    ],
+)
+def test_the_background_is_no_finding_and_a_rule_about_it_a_mistake(
+    checked: Callable[..., Report],
+    family: Family,
+    labels: tuple[str, ...],
+    label: str,
+    allowed: str,
+) -> None:
+    (said,) = _said(checked(f"rules: [{{name: a, label: {label}}}]", family, labels))
+    assert said.startswith("pipelines.p.rules[0].label: ")
+    assert said.endswith(f"the background of model the-model, which is no finding, "
+                         f"allowed: {allowed}")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "labels", "label"),
+    [("ssd", (), 0), ("segmentation", ("land", "background"), "background"),
+     ("classification", ("background", "cat"), "background")],
+)  # fmt: skip
+def test_a_background_that_can_be_found_is_a_label(
+    checked: Callable[..., Report], family: Family, labels: tuple[str, ...], label: object
+) -> None:
+    kind = ", score_above: 0.5" if family == "classification" else ""
+    assert _said(checked(f"rules: [{{name: a, label: {label}{kind}}}]", family, labels)) == []
+
+
 @pytest.mark.parametrize(
     ("family", "labels", "rule"),
     [
