@@ -296,7 +296,7 @@ def _op(call: str, arguments: str, folder: str, when: tuple[int, int]) -> Iterat
             raise NotImplementedError("fallocate is not played back")
         case "fsync" | "fdatasync" if below:
             yield Op("sync", name, *when)
-        case "openat" if paths[0].startswith(f"{folder}/") and "O_CREAT" in arguments:
+        case "openat" if paths and paths[0].startswith(f"{folder}/") and "O_CREAT" in arguments:
             yield Op("open", paths[0], *when)
             if "O_TRUNC" in arguments:
                 yield Op("truncate", paths[0], *when)

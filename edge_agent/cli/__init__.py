@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "Is it well? Works when the agent is down, too.",
     "events": "List, show and export what was seen.",
     "why": "Why an event was raised, or why nothing was.",
+    "coverage": "How long every rule watched, and why not.",
     "pause": "Stop inferring, all pipelines or one.",
     "resume": "Go on inferring.",
     "reload": "Read the configuration again.",

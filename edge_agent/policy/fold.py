@@ -14,11 +14,8 @@ from typing import Any
 from edge_agent.policy.documents import parse_rfc3339
 from edge_agent.policy.envelope import to_bytes
 from edge_agent.policy.sketch import merge, parse
-from edge_agent.policy.summary import DATA_LIMIT, Window, document
+from edge_agent.policy.summary import DATA_LIMIT, Window, WindowAccount, document
 from edge_agent.types import Ledger
-
-#: Of these tables the numbers add up; of all else the latest stands.
-_ADDED = frozenset({"ledger", "coverage"})
 
 
 def fold(bodies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -31,8 +28,12 @@ def fold(bodies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         window.latency = merge(window.latency, parse(body["latency"]))
     until = max(parse_rfc3339(body["to"]) for body in bodies)
     ledger = add(*(body["ledger"] for body in bodies))
-    folded = document(window, until, _counts(ledger), ledger.get("unaccounted_s", 0.0))
-    return _carry(folded, bodies)
+    account = WindowAccount(_counts(ledger), ledger.get("unaccounted_s", 0.0))
+    folded = document(window, until, account)
+    covered = _coverage([body["coverage"] for body in bodies if body.get("coverage")])
+    if len(to_bytes(folded | {"coverage": covered})) > DATA_LIMIT:
+        covered = {"*": covered["*"]}
+    return _carry(folded | {"coverage": covered}, bodies)
 
 
 def add(*tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,16 +51,17 @@ def add(*tables: Mapping[str, Any]) -> dict[str, Any]:
     return total
 
 
+def _coverage(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A rule that one of them does not name had there what most rules had."""
+    named = dict.fromkeys(key for each in documents for key in each if key != "others")
+    return {key: add(*(each.get(key, each["*"]) for each in documents)) for key in named}
+
+
 def _carry(folded: dict[str, Any], bodies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keys that `document` does not know, as far as they fit."""
     for key in dict.fromkeys(key for body in bodies for key in body if key not in folded):
         values = [body[key] for body in bodies if body.get(key) is not None]
-        if not values:
-            value = None
-        elif key in _ADDED and all(isinstance(each, Mapping) for each in values):
-            value = add(*values)
-        else:
-            value = values[-1]
+        value = values[-1] if values else None
         if len(to_bytes(folded | {key: value})) <= DATA_LIMIT:
             folded[key] = value
     return folded

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_agent.policy.coverage import Coverage
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.envelope import cut, to_bytes
 from edge_agent.policy.sketch import MAX_BUCKETS, Sketch
@@ -25,6 +26,8 @@ NAME_BYTES = 48
 #: Names per table and buckets per sketch, tried in turn until the document fits.
 SIZES = ((16, MAX_BUCKETS), (8, 24), (6, 16), (4, 12), (2, 8), (1, 6), (0, 4), (0, 2))
 OTHER = "other"
+#: Reasons of skipped frames that keep their name, whatever the size; a window rarely has more.
+FEWEST_REASONS = 4
 
 
 @dataclass(slots=True)
@@ -58,19 +61,26 @@ class Window:
             self.latency.add(latency_s * 1000.0)
 
 
-def document(
-    window: Window, until: float, ledger: Ledger, unaccounted_s: float = 0.0
-) -> dict[str, Any]:
-    """The body of a `summary` message. `ledger`: the frames decided in this window.
+@dataclass(frozen=True, slots=True)
+class WindowAccount:
+    """What stands beside the counts of a window.
 
-    `unaccounted_s`: seconds before this window whose account a power cut took.
+    `ledger`: the frames decided in it. `unaccounted_s`: seconds before it whose account a power cut
+    took. `coverage`: per rule the seconds that were settled meanwhile.
     """
-    frames = _ledger_document(ledger)
-    if unaccounted_s:
-        frames["unaccounted_s"] = round(unaccounted_s, 1)
+
+    ledger: Ledger = Ledger()
+    unaccounted_s: float = 0.0
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+
+
+def document(window: Window, until: float, account: WindowAccount) -> dict[str, Any]:
+    """The body of a `summary` message."""
     body: dict[str, Any] = {}
     for names, buckets in SIZES:
+        frames = _ledger_document(account, names)
         body = _document(window, (names, buckets), until, frames)
+        body["coverage"] = _coverage_document(account.coverage, names)
         if len(to_bytes(body)) <= DATA_LIMIT:
             break
     return body
@@ -107,10 +117,45 @@ def _narrowed(sketch: Sketch, buckets: int) -> dict[str, Any]:
     return copy.document()
 
 
-def _ledger_document(ledger: Ledger) -> dict[str, Any]:
-    return {
+def _coverage_document(rules: Mapping[str, Coverage], names: int) -> dict[str, Any]:
+    """What most rules have under `*`, and the rules that have something else."""
+    told = {rule: _seconds(each, names) for rule, each in rules.items()}
+    if not told:
+        return {}
+    common = max(told.values(), key=lambda each: list(told.values()).count(each))
+    others = {rule: each for rule, each in sorted(told.items()) if each != common}
+    listed = {cut(rule, NAME_BYTES): others[rule] for rule in list(others)[:names]}
+    left = {"others": len(others) - names} if len(others) > names else {}
+    return {"*": common, **listed, **left}
+
+
+def _seconds(coverage: Coverage, most: int) -> dict[str, Any]:
+    """In tenths, the longest causes by name; a state without seconds is left out."""
+    document: dict[str, Any] = {"watching": round(coverage.watching_s, 1)}
+    for state, causes in (("degraded", coverage.degraded_s), ("blind", coverage.blind_s)):
+        if causes:
+            document[state] = _longest(causes, most)
+    return document
+
+
+def _longest(causes: Mapping[str, float], most: int) -> dict[str, float]:
+    ranked = sorted(causes.items(), key=lambda item: (-item[1], item[0]))
+    table: dict[str, float] = {}
+    for place, (cause, seconds) in enumerate(ranked):
+        name = cause if place < most else OTHER
+        table[name] = round(table.get(name, 0.0) + seconds, 1)
+    return table
+
+
+def _ledger_document(account: WindowAccount, most: int) -> dict[str, Any]:
+    ledger = account.ledger
+    skipped = {reason: count for reason, count in ledger.skipped.items() if count}
+    frames: dict[str, Any] = {
         "captured": ledger.captured,
         "inferred": ledger.inferred,
-        "skipped": {reason: count for reason, count in ledger.skipped.items() if count},
+        "skipped": _most_frequent(skipped, max(most, FEWEST_REASONS)),
         "failed": ledger.failed,
     }
+    if account.unaccounted_s:
+        frames["unaccounted_s"] = round(account.unaccounted_s, 1)
+    return frames

@@ -34,6 +34,7 @@ from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import Keeper
 from edge_agent.service.metrics import Textfile
+from edge_agent.service.proof import Proof
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
@@ -87,9 +88,11 @@ class Agent:
             store.interrupt_open(self._interrupted_alert)
             self._publisher = self._new_publisher(clock)
             self._house = self._new_house()
+            proof = Proof(store, self._surroundings, self._house.covered)
+            proof.resume()
             self._watch = Watch(self._config, self._path.absolute().parent, self._house)
             self._housekeeping = Housekeeping(
-                store, self._surroundings, lambda: self._watch, self._publisher, lost
+                self._house, lambda: self._watch, self._publisher, proof, lost
             )
             self._start()
             try:

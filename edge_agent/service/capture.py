@@ -51,6 +51,8 @@ class SourceFacts:
     frames: int = 0
     failed: int = 0
     losses: int = 0
+    latest: float = 0.0  # when the latest frame was handed on
+    period_s: float | None = None  # between two frames, where the source says it
     reason: str = ""  # of the loss, and what to do about it
     next: str = ""
     notes: Mapping[str, int] = field(default_factory=dict)  # gaps, bad lines, ... by words
@@ -114,6 +116,7 @@ class Capture:
         """Open and read until the end of the input or the stop event."""
         self.beat.begin("opening it", self._within_s)
         info = self._source.open()
+        self._facts = replace(self._facts, period_s=1.0 / info.fps if info.fps else None)
         pace = 0.0 if self._source.live else 1.0 / (info.fps or DEFAULT_FPS)
         due = self._now()
         while not stop.is_set():
@@ -149,7 +152,12 @@ class Capture:
         for slot in self._slots:
             slot.offer(item)
         facts = self._facts
-        self._facts = replace(facts, frames=facts.frames + 1, failed=facts.failed + broken)
+        self._facts = replace(
+            facts,
+            frames=facts.frames + 1,
+            failed=facts.failed + broken,
+            latest=facts.latest if broken else now,
+        )
 
     def _tell(self, item: Broken, now: float) -> None:
         """A camera or a sensor may send garbage many times a second: the same is told once a

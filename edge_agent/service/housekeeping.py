@@ -16,13 +16,12 @@ from edge_agent.errors import EdgeError
 from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import anchor_point
 from edge_agent.policy.documents import dump, rfc3339
-from edge_agent.policy.summary import document
+from edge_agent.policy.summary import WindowAccount, document
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.ledger import difference, frames_row
-from edge_agent.service.surroundings import Surroundings
-from edge_agent.service.watch import Watch
+from edge_agent.service.proof import Proof
+from edge_agent.service.watch import House, Watch
 from edge_agent.service.wear import WearAccount
-from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Summary
 from edge_agent.types import Ledger, Track
 from edge_agent.uplink.publisher import Publisher
@@ -55,21 +54,22 @@ class Housekeeping:
 
     def __init__(
         self,
-        store: Store,
-        surroundings: Surroundings,
+        house: House,
         watch: Callable[[], Watch],
         publisher: Publisher | None,
+        proof: Proof,
         unaccounted: Mapping[str, float],
     ) -> None:
-        self._store = store
-        self._surroundings = surroundings
+        self._store = house.store
+        self._surroundings = surroundings = house.surroundings
+        self._proof = proof
         self._watch = watch
         self._publisher = publisher
         self._flushed = self._summed = surroundings.now()
         self._before: dict[str, Ledger] = {}  # at the last summary, per pipeline
         self._unaccounted = dict(unaccounted)  # not yet told in a summary, seconds per pipeline
         self._summaries: deque[Batch] = deque(maxlen=MOST_WAITING)  # not yet written
-        self._wear = WearAccount(store, self._flushed)
+        self._wear = WearAccount(self._store, self._flushed)
         self._lock = threading.Lock()  # a reload settles from the control thread
         self._refusal = ""
         self.beat = Beat("housekeeping", renewable=True)
@@ -87,6 +87,7 @@ class Housekeeping:
         """Do what is due."""
         now = self._surroundings.now()
         with self._lock:
+            self._proof.look(self._watch())
             if now - self._summed >= rhythm.summary_s:
                 self._summarize()
             if now >= self._patience and (self._summaries or now - self._flushed >= rhythm.flush_s):
@@ -99,8 +100,11 @@ class Housekeeping:
         False when the disk does not take them.
         """
         with self._lock:
+            self._proof.settle(self._watch(), whole=True)
             self._summarize()
             self._write_all(at_once=True)
+            if not self._refusal:
+                self._proof.ended()
             return not self._refusal
 
     @property
@@ -134,16 +138,25 @@ class Housekeeping:
             for name, (window, _) in windows.items()
             if window.captured or window.pending
         )
+        self._proof.settle(watch, whole=False)
         judged = {name: runner.take_journal() for name, runner in watch.runners.items()}
         every = tuple(entry for entries in judged.values() for entry in entries)
         try:
-            self._store.record(Batch(seen=watch.open_events(), frames=frames, judged=every))
+            self._store.record(
+                Batch(
+                    seen=watch.open_events(),
+                    frames=frames,
+                    judged=every,
+                    coverage=self._proof.rows(),
+                )
+            )
         except EdgeError:
             for name, entries in judged.items():
                 watch.runners[name].give_back(entries)
             raise
         for name, (_, account) in windows.items():
             watch.runners[name].account.mark(account)
+        self._proof.written()
         self._flushed = now
 
     def _summarize(self) -> None:
@@ -154,7 +167,9 @@ class Housekeeping:
             window = watch.windows[name].take(now)
             ledger = runner.account.ledger()
             decided = difference(ledger, self._before.get(name, Ledger()))
-            body = document(window, now, decided, self._unaccounted.pop(name, 0.0))
+            unaccounted_s = self._unaccounted.pop(name, 0.0)
+            account = WindowAccount(decided, unaccounted_s, self._proof.share(name))
+            body = document(window, now, account)
             self._before[name] = ledger
             summaries.append(Summary(name, window.opened, now, dump(body)))
             drafts.append(self._draft(place, now, dump(body)))

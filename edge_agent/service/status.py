@@ -105,7 +105,8 @@ def _document(
 
 
 def _source(facts: SourceFacts) -> Document:
-    return {**asdict(facts), "since": rfc3339(facts.since)}
+    told = {**asdict(facts), "since": rfc3339(facts.since)}
+    return {key: value for key, value in told.items() if key not in ("latest", "period_s")}
 
 
 def _output(facts: OutputFacts) -> Document:

@@ -16,11 +16,14 @@ from pathlib import Path
 from edge_agent.config.schema import Config
 from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.rules import Ident
+from edge_agent.pipeline.step import Circumstances
+from edge_agent.policy.coverage import Since
 from edge_agent.policy.vigil import Pulse
 from edge_agent.service.assemble import Site, assemble
 from edge_agent.service.capture import Capture
 from edge_agent.service.input import bound_s, max_age_s, source_of
 from edge_agent.service.ledger import Account
+from edge_agent.service.lookout import Lookout
 from edge_agent.service.outputs import Outputs
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.runner import Runner, stopwatch
@@ -30,9 +33,9 @@ from edge_agent.service.slot import NewestFrame
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.windows import Windows
-from edge_agent.service.worker import Worker
+from edge_agent.service.worker import Show, Worker
 from edge_agent.store.record import Store
-from edge_agent.types import Event
+from edge_agent.types import Event, Outcome
 
 #: Seconds after which a worker counts as hanging, half of it for a source; a stop rarely takes one.
 STOP_S = 3.0
@@ -49,6 +52,8 @@ class House:
     hopeless: Callable[[str], None]
     accounts: dict[str, Account] = field(default_factory=dict)  # by pipeline
     numbers: dict[str, Iterator[int]] = field(default_factory=dict)  # of frames, by source
+    #: By pipeline and rule: until when its coverage is written, and why nobody watched since.
+    covered: dict[tuple[str, str], Since] = field(default_factory=dict)
 
 
 class Watch:
@@ -62,6 +67,7 @@ class Watch:
         self.outputs = Outputs(config.outputs, house.surroundings.now)
         self.runners = {name: self._runner(name, beside) for name in config.pipelines}
         self.windows: dict[str, Windows] = {}
+        self.lookouts: dict[str, Lookout] = {}
         self.slots = {name: NewestFrame(runner.account) for name, runner in self.runners.items()}
         self.captures = {name: self._capture(name) for name in config.sources}
         self._sources = Group("sources", house.hopeless)
@@ -71,6 +77,7 @@ class Watch:
     def start(self) -> None:
         now = self._house.surroundings.now()
         self.windows = {name: Windows(name, now) for name in self.runners}
+        self.lookouts = {name: self._lookout(name, now) for name in self.runners}
         self.outputs.start(self._switches)
         for name, runner in self.runners.items():
             self._workers.start(f"pipeline {name}", self._worker(name, runner).run, runner.beat)
@@ -123,9 +130,27 @@ class Watch:
             runner,
             self.slots[name],
             self._house.surroundings,
-            self.windows[name],
+            self._shown_to(name),
             max_age_s(source),
         )
+
+    def _shown_to(self, name: str) -> Show:
+        windows, lookout, surroundings = (
+            self.windows[name],
+            self.lookouts[name],
+            self._house.surroundings,
+        )
+
+        def show(outcome: Outcome, around: Circumstances) -> None:
+            windows.add(outcome, surroundings.now() - outcome.frame.time)
+            lookout.show(outcome, around.calendar)
+
+        return show
+
+    def _lookout(self, name: str, now: float) -> Lookout:
+        covered = self._house.covered
+        before = {rule: since for (pipeline, rule), since in covered.items() if pipeline == name}
+        return Lookout(self.runners[name].assembled.spec.rules, now, before)
 
     def _runner(self, name: str, beside: Path) -> Runner:
         house = self._house

@@ -6,16 +6,22 @@ Read `runner.py` next, then `pipeline/step.py`.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeAlias
 
+from edge_agent.pipeline.step import Circumstances
 from edge_agent.service.runner import Runner
 from edge_agent.service.slot import NewestFrame
 from edge_agent.service.surroundings import MAX_AGE_S, Surroundings
-from edge_agent.service.windows import Windows
+from edge_agent.types import Outcome
 
 #: How long a worker waits for a frame before it looks at the stop event again.
 WAIT_S = 0.5
 #: Waiting, telling the rules that the source was away, counting: none of it takes long.
 AROUND_S = 5.0
+
+#: Is shown every outcome, and the circumstances that it came about in.
+Show: TypeAlias = Callable[[Outcome, Circumstances], None]
 
 
 class Worker:
@@ -26,7 +32,7 @@ class Worker:
         runner: Runner,
         slot: NewestFrame,
         surroundings: Surroundings,
-        windows: Windows,
+        show: Show,
         max_age_s: float = MAX_AGE_S,
     ) -> None:
         """A frame that is older than `max_age_s` when its turn comes is `stale`."""
@@ -34,7 +40,7 @@ class Worker:
         self._runner = runner
         self._slot = slot
         self._surroundings = surroundings
-        self._windows = windows
+        self._show = show
 
     def run(self, stop: threading.Event) -> None:
         runner = self._runner
@@ -51,5 +57,5 @@ class Worker:
             around = self._surroundings.around(runner.name, frame, self._max_age_s)
             outcome = runner.work(frame, around)
             runner.beat.begin("counting a frame", AROUND_S)
-            self._windows.add(outcome, self._surroundings.now() - frame.time)
+            self._show(outcome, around)
         self._slot.drain()

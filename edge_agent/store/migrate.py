@@ -31,6 +31,22 @@ CREATE TABLE totals (
 ) WITHOUT ROWID;
 """
 
+#: Every rule's life, a row for each stretch of one attention (policy/coverage.py).
+_COVERAGE = """
+CREATE TABLE coverage (
+    n INTEGER PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    pipeline TEXT NOT NULL,
+    rule TEXT NOT NULL,              -- "" for a pipeline without rules
+    began REAL NOT NULL,
+    ended REAL NOT NULL,             -- updated while the stretch goes on
+    seconds REAL NOT NULL,           -- updated; less than ended - began where many were folded
+    state TEXT NOT NULL CHECK (state IN ('watching', 'degraded', 'blind')),
+    cause TEXT NOT NULL
+);
+CREATE INDEX coverage_by_rule ON coverage (pipeline, rule);
+"""
+
 STEPS = (
     Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),
     Step(
@@ -42,6 +58,7 @@ STEPS = (
         "declarations that wait are found at once",
         "CREATE INDEX outbox_lost ON outbox (sent) WHERE sent IS NULL AND topic = 'lost';",
     ),
+    Step("proof of watching", _COVERAGE),
 )
 LATEST = len(STEPS)
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.spans import Spans
-from edge_agent.store import decisions, events, ledger, outbox
+from edge_agent.store import coverage, decisions, events, ledger, outbox
 from edge_agent.store.db import (
     FILE,
     connect,
@@ -30,6 +30,7 @@ from edge_agent.store.db import (
 from edge_agent.store.disk import disk_errors
 from edge_agent.store.migrate import LATEST, version
 from edge_agent.store.rows import (
+    CoverageRow,
     Depth,
     EventFilter,
     FramesRow,
@@ -143,6 +144,11 @@ class Reader:
         """The window of that pipeline's ledger that holds the moment."""
         with self._reading() as connection:
             return ledger.window_at(connection, pipeline, time)
+
+    def coverage(self, since: float) -> tuple[CoverageRow, ...]:
+        """The stretches of every rule that ended after `since`, rule by rule in order of time."""
+        with self._reading() as connection:
+            return coverage.since(connection, since)
 
     def config(self, sha: str) -> str | None:
         """The redacted text behind a config_sha256, None where it is not known."""

@@ -8,16 +8,18 @@ Read `outbox.py` for what leaves, `query.py` for what people read.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge_agent.policy.coverage import Cause, Since, within
 from edge_agent.policy.documents import dump
-from edge_agent.store import decisions, events, ledger, outbox
+from edge_agent.store import coverage, decisions, events, ledger, outbox
 from edge_agent.store.db import (
     SERVICE_PATIENCE_S,
     TUNING,
@@ -30,7 +32,7 @@ from edge_agent.store.db import (
     open_database,
 )
 from edge_agent.store.disk import disk_errors
-from edge_agent.store.rows import Batch, Draft, FramesRow, Identity, StoredEvent
+from edge_agent.store.rows import Batch, CoverageRow, Draft, FramesRow, Identity, StoredEvent
 from edge_agent.types import Event
 
 #: The key of `meta` that names the last boot that ended with its account written.
@@ -104,6 +106,7 @@ class Store:
                 ledger.insert(connection, batch.frames, boot)
                 ledger.insert_summaries(connection, batch.summaries, boot)
                 decisions.insert_others(connection, batch.judged)
+                coverage.insert(connection, batch.coverage, boot)
                 acknowledged = self.outbox.write_waiting(connection)
             self.outbox.forget(acknowledged)
         return seqs
@@ -135,6 +138,27 @@ class Store:
             )
             ledger.insert(connection, rows, previous)
         return {row.pipeline: row.unaccounted_s for row in rows}
+
+    def resume_coverage(self, kept: Sequence[CoverageRow]) -> dict[tuple[str, str], Since]:
+        """Until when each rule was accounted for in the latest boot that wrote, and what came then.
+
+        `kept`: the rows that a kill kept the boot before this one from writing. Call it once, after
+        `start`.
+        """
+        boot = self._identity.boot
+        with self.database.transaction() as connection:
+            previous = boot - 1 if kept else coverage.latest_boot(connection, boot)
+            ends = coverage.ends_of_boot(connection, previous)
+            late = [
+                replace(row, stretch=rest)
+                for row in kept
+                for rest in within([row.stretch], ends.get(row.key, -math.inf), math.inf)
+            ]
+            coverage.insert(connection, late, previous)
+            ends = coverage.ends_of_boot(connection, previous)
+            stopped = _settled_boot(connection) == previous
+        cause = Cause.STOPPED if stopped else Cause.POWER_OFF
+        return {key: Since(end, cause) for key, end in ends.items()}
 
     def settled(self) -> None:
         """The service stops, and its whole account is written."""

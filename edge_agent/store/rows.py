@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from edge_agent.policy.coverage import Stretch
 from edge_agent.policy.documents import About
 from edge_agent.types import Decision, Event, Ledger
 
@@ -75,6 +76,19 @@ class FramesRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """One stretch of one rule's life; `rule` "" of a pipeline without rules."""
+
+    pipeline: str
+    rule: str
+    stretch: Stretch
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.pipeline, self.rule
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """Why something happened ("event") or did not ("miss": by a rule, "skip": by the gate)."""
 
@@ -110,6 +124,7 @@ class Batch:
     frames: tuple[FramesRow, ...] = ()
     judged: tuple[Judged, ...] = ()  # misses and skips; an event brings its own decisions
     summaries: tuple[Summary, ...] = ()
+    coverage: tuple[CoverageRow, ...] = ()
 
 
 # --- what comes back ---------------------------------------------------------------------------

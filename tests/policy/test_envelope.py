@@ -19,7 +19,7 @@ from edge_agent.policy.envelope import (
     encode,
     envelope,
 )
-from edge_agent.policy.summary import Window, document
+from edge_agent.policy.summary import Window, WindowAccount, document
 from edge_agent.types import Event, Ledger, Message, Priority
 
 STORE = "5f1c7f0e-7f53-4ad4-8f05-0c6de3f6a1b2"
@@ -170,6 +170,6 @@ def test_no_summary_is_longer_than_1000_bytes(counts: dict[str, int], pipeline: 
         for _ in range(place * 7):
             window.score.add(value)
             window.latency.add(value)
-    body = document(window, 1_700_000_300.0, Ledger(10**6, 10**6))
+    body = document(window, 1_700_000_300.0, WindowAccount(Ledger(10**6, 10**6)))
     sent = message("summary", body=body, seq=10**12, boot=10**7, id="s" * 80)
     assert len(encode(sent, LONGEST_SENDER, now=1_800_000_000.0)) <= SUMMARY_LIMIT

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_agent.policy.coverage import Cause, Coverage
 from edge_agent.policy.envelope import to_bytes
 from edge_agent.policy.sketch import merge, parse, quantile
-from edge_agent.policy.summary import DATA_LIMIT, Window, document
+from edge_agent.policy.summary import DATA_LIMIT, Window, WindowAccount, document
 from edge_agent.types import (
     Decision,
     Detection,
@@ -50,7 +51,7 @@ def test_a_window_counts_detections_events_and_time_to_verdict() -> None:
     window.add(outcome(Detection("dog", 0.7, BOX)), latency_s=0.020)
     window.add(outcome(skip=Skip.MOTION), latency_s=0.001)
 
-    body = document(window, 1_700_000_300.0, Ledger(3, 2, {"motion": 1, "rate": 0}))
+    body = document(window, 1_700_000_300.0, WindowAccount(Ledger(3, 2, {"motion": 1, "rate": 0})))
 
     assert body["pipeline"] == "people"
     assert (body["from"], body["to"]) == ("2023-11-14T22:13:20.000Z", "2023-11-14T22:18:20.000Z")
@@ -70,7 +71,7 @@ def test_scores_of_any_size_and_sign_are_counted() -> None:
     window = Window("machine", 0.0)
     for score in (1e-5, 0.4, 812.0, -3.5):
         window.add(outcome(Detection("out", score, BOX)))
-    body = document(window, 300.0, Ledger())
+    body = document(window, 300.0, WindowAccount())
     scores = parse(body["score"])
     assert scores.count == body["labels"]["out"] == 4
     assert scores.zero == 1  # what is below 0
@@ -78,20 +79,20 @@ def test_scores_of_any_size_and_sign_are_counted() -> None:
 
 
 def test_an_empty_window_is_a_summary_too() -> None:
-    body = document(Window("people", 0.0), 300.0, Ledger())
+    body = document(Window("people", 0.0), 300.0, WindowAccount())
     assert (body["labels"], body["rules"]) == ({}, {})
     assert parse(body["score"]).count == 0
 
 
 def test_what_a_power_cut_took_stands_in_the_ledger() -> None:
-    body = document(Window("p", 0.0), 1.0, Ledger(), unaccounted_s=61.04)
+    body = document(Window("p", 0.0), 1.0, WindowAccount(unaccounted_s=61.04))
     assert body["ledger"]["unaccounted_s"] == 61.0
 
 
 def test_the_most_frequent_names_stay_and_the_rest_is_other() -> None:
     window = Window("people", 0.0)
     window.labels.update({f"label {number:03d}": 1000 - number for number in range(300)})
-    labels = document(window, 300.0, Ledger())["labels"]
+    labels = document(window, 300.0, WindowAccount())["labels"]
     assert next(iter(labels)) == "label 000"
     assert sum(labels.values()) == window.labels.total()
     assert labels["other"] > 0
@@ -130,8 +131,21 @@ def test_a_summary_fits_whatever_it_counts(
     for value in times:
         window.latency.add(value)
     skipped = {reason.value: 10**7 for reason in Skip}
-    body = document(window, 1_700_000_300.0, Ledger(10**8, 10**7, skipped, 10**6))
+    every_cause = {cause.value: 12_345.6 for cause in Cause}
+    covered = {rule: Coverage(count, every_cause, every_cause) for rule, count in rules.items()}
+    account = WindowAccount(Ledger(10**8, 10**7, skipped, 10**6), 61.04, covered)
+    body = document(window, 1_700_000_300.0, account)
     assert len(to_bytes(body)) <= DATA_LIMIT
     assert sum(body["labels"].values()) == window.labels.total()
     assert parse(body["score"]).count == len(scores)
-    assert body["ledger"]["skipped"] == skipped
+    assert sum(body["ledger"]["skipped"].values()) == sum(skipped.values())
+
+
+def test_a_summary_tells_the_coverage_that_most_rules_have_and_the_others_by_name() -> None:
+    quiet = Coverage(280.04, {}, {"source_lost": 19.96})
+    night = Coverage(0.0, {}, {"schedule": 300.0})
+    account = WindowAccount(coverage={"in-gate": quiet, "crowd": quiet, "night": night})
+    assert document(Window("people", 0.0), 300.0, account)["coverage"] == {
+        "*": {"watching": 280.0, "blind": {"source_lost": 20.0}},
+        "night": {"watching": 0.0, "blind": {"schedule": 300.0}},
+    }
