@@ -17,7 +17,7 @@ from completeness import Completeness
 from edge_agent.errors import NoRoom
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.envelope import Sender, encode
-from edge_agent.policy.summary import Window, document
+from edge_agent.policy.summary import Window, WindowAccount, document
 from edge_agent.store.eviction import HARMLESS, PAINFUL, unsent_summaries
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.retention import MB, RESERVE, Limits, Retention
@@ -60,7 +60,7 @@ class Life:
         window = Window(pipeline, NOW + 60 * number)
         window.labels["person"] = 2
         window.score.add(0.5)
-        body = document(window, NOW + 60 * number + 60, Ledger(10, 4, {"motion": 6}))
+        body = document(window, NOW + 60 * number + 60, WindowAccount(WindowAccount(Ledger(10, 4, {"motion": 6}))))
         draft = Draft(f"summary/1/{number}/{pipeline}", "summary", NOW, json.dumps(body))
         self.store.record(Batch(messages=(draft,)))
 
