@@ -60,7 +60,7 @@ class Life:
         window = Window(pipeline, NOW + 60 * number)
         window.labels["person"] = 2
         window.score.add(0.5)
-        body = document(window, NOW + 60 * number + 60, WindowAccount(WindowAccount(Ledger(10, 4, {"motion": 6}))))
+        body = document(window, NOW + 60 * number + 60, WindowAccount(Ledger(10, 4, {"motion": 6})))
         draft = Draft(f"summary/1/{number}/{pipeline}", "summary", NOW, json.dumps(body))
         self.store.record(Batch(messages=(draft,)))
 
