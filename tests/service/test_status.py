@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from edge_agent.config.load import load
-from edge_agent.errors import NotRunning
+from edge_agent.errors import NoRoom, NotRunning
 from edge_agent.host.clock import Clock
 from edge_agent.policy.wear import Wear, from_text, to_text
 from edge_agent.service.capture import SourceFacts
@@ -180,12 +180,15 @@ def test_events_that_the_disk_does_not_take_are_told(
 ) -> None:
     waiting = watch.runners["yard"].recorder._waiting
     waiting.append(Entry((), (), Batch()))
+    store.database.refusal = NoRoom("no space is left on the disk of edge.db", "see: df -h")
     try:
         status = valid(live_status(watch, store, surroundings, None))
         assert "disk_refuses" in codes(status)
+        assert "1 events wait in memory" in str(status["reasons"])
         assert status["verdict"] == "degraded"
     finally:
         waiting.clear()
+        store.database.refusal = None
 
 
 def test_every_reason_that_is_given_is_in_the_schema() -> None:
