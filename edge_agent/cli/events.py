@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_agent.cli.names import complete_event, complete_pipeline, complete_rule
-from edge_agent.cli.options import Place, config_option, json_option, place, state_option
+from edge_agent.cli.options import Place, config_option, json_option, place, state_option, to_type
 
 if TYPE_CHECKING:
     from edge_agent.service.moments import Zone
@@ -227,4 +227,4 @@ def _words(stored: StoredEvent, here: Place) -> list[str]:
     for item in event.evidence:
         what = "window " if item.get("kind") == "window" else "picture"
         lines.append(f"  {what} {here.state / str(item['path'])}")
-    return [*lines, f"next: edge-agent why {event.id[:8]}"]
+    return [*lines, f"next: {to_type(f'why {event.id[:8]}')}"]

@@ -16,6 +16,7 @@ from edge_agent.cli.options import (
     json_option,
     state_directory,
     state_option,
+    to_type,
 )
 from edge_agent.errors import EdgeError, Refused, UsageError
 
@@ -116,9 +117,10 @@ def import_file(
         click.echo(f"but: {refusal}")
     if done.active:
         given = "PICTURE" if entry.window is None else "RECORDING"
-        click.echo(f"next: edge-agent infer {entry.name} {given}")
+        click.echo(f"next: {to_type(f'infer {entry.name} {given}')}")
     else:
-        click.echo(f"next: edge-agent models activate {entry.name} {entry.version}")
+        words = f"models activate {entry.name} {entry.version}"
+        click.echo(f"next: {to_type(words)}")
 
 
 @command.command()
@@ -204,7 +206,7 @@ def activate(
         _say_entries((entry,))
         return
     click.echo(f"active: {entry.name} {entry.version}")
-    click.echo("next: edge-agent reload")
+    click.echo(f"next: {to_type('reload')}")
 
 
 @command.command()

@@ -11,6 +11,7 @@ lies there by itself never keeps a person from reading: a line on stderr says so
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,17 @@ class Place:
     state: Path
     timezone: str | None = None  # of the device, where a configuration names it
     note: str = ""
+
+
+def to_type(words: str) -> str:
+    """A command line for a `next:`, with the places that the command under way was given: so that
+    it means the same store and the same configuration. It must take both options."""
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else context.params
+    for option, key in (("-c", "config"), ("--state", "state")):
+        if given.get(key) is not None:
+            words += f" {option} {shlex.quote(str(given[key]))}"
+    return f"edge-agent {words}"
 
 
 def config_option(command: Command) -> Command:

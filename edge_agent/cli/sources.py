@@ -126,7 +126,8 @@ def test(
     elif found.times:
         click.echo(_words(about))
     if not found.delivers:
-        next_step = found.losses[-1].next if found.losses else "look at what stands behind its uri"
+        told = found.losses[-1].next if found.losses else "look at what stands behind its uri"
+        next_step = told or "edge-agent sources scan: is it connected?"
         reason = (found.reason or "").removeprefix(f"source {name}").removeprefix(":").strip()
         raise EdgeError(f"source {name} does not deliver: {reason}", next_step)
     return 0

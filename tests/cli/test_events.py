@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -120,7 +121,9 @@ def test_show_says_all_that_is_known(ask: Ask, replayed: Path) -> None:
     assert Path(picture.removeprefix("  picture ")).is_file()
     for words in (event["id"], "rule    侵入 of pipeline yard", "scene-detector", "this host's"):
         assert words in shown.out
-    assert shown.out.splitlines()[-1] == f"next: edge-agent why {event['id'][:8]}"
+    step = shown.out.splitlines()[-1].removeprefix("next: edge-agent ")
+    assert shlex.split(step) == ["why", event["id"][:8], "--state", str(replayed)]
+    assert ask(*shlex.split(step)).code == 0  # it can be typed as it stands
 
 
 def test_documents_follow_their_schemas(ask: Ask, replayed: Path) -> None:

@@ -172,6 +172,13 @@ def test_a_signal_without_a_rate_is_told_what_to_type_and_that_works(
     assert (scene.code, "has no rate_hz" in scene.err) == (2, True)
 
 
+def test_a_sensor_that_is_not_there_is_told_with_what_to_do(ask: Ask) -> None:
+    said = ask("sources", "test", "serial:/dev/ttyNone7", "--rate-hz", "100", "--seconds", "0.5")
+    assert said.code == 1
+    assert "does not deliver: /dev/ttyNone7" in said.err
+    assert "next: edge-agent sources scan" in said.err
+
+
 def test_a_snapshot_that_fails_names_its_source(ask: Ask) -> None:
     uri = f"rtsp://127.0.0.1:{free_port()}/s"
     said = ask("sources", "snapshot", uri, "--out", "x.jpg")
