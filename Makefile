@@ -36,12 +36,10 @@ acceptance: $(DEVELOPED)
 	@bash tests/system_packages.sh
 	$(BIN)/python -m pytest tests -m acceptance -n 2
 
-# make bench VIDEO=yard.avi MODEL=yolov8n.tflite: the claims of docs/performance.md, one after the other
+# make bench VIDEO=yard.avi MODEL=yolov8n_192.tflite: every claim of docs/performance.md in one table.
+# LONG=1 adds the million frames and the million events (an hour).
 bench: $(DEVELOPED)
-	@for name in store_writes uplink scene_detector; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
-	@test -n "$(VIDEO)" -a -n "$(MODEL)" || echo "say VIDEO=... MODEL=... for those that need a recording"
-	@test -z "$(VIDEO)" -o -z "$(MODEL)" || for name in replay stages motion; do \
-	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py "$(VIDEO)" "$(MODEL)"; done
+	$(BIN)/python benchmarks/table.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(MODEL),--model "$(MODEL)") $(if $(LONG),--long)
 
 # The tests that need neither a broker nor long runs, on another Python: make fast-tests PYTHON=python3.13 VENV=.venv313
 fast-tests: $(DEVELOPED)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+from figures import tell
 
 from edge_agent.pipeline.motion import Motion, MotionSpec, thumbnail
 
@@ -83,7 +84,8 @@ def main(video: str) -> None:
     for name, laps in took.items():
         middle, high = np.percentile(laps, (50, 95)) * 1e3
         print(f"{name:20} {middle:8.3f} {high:8.3f} {middle / base / 1e3:6.2f}")
-    print("claim: thumbnail, observe <= 0.35 ms p50 on 768 x 576")
+    mine = float(np.median(took["thumbnail, observe"])) * 1e3
+    tell("motion gate on 768x576, p50", mine, 0.35, "ms")
 
 
 if __name__ == "__main__":

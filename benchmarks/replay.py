@@ -3,7 +3,7 @@
 Claim: wall <= 1.05 and CPU <= 1.40 of the plain loop (benchmarks/plain_loop.py), start included.
 Rounds are interleaved in one run, because machines are noisy; the medians are compared.
 
-    python -m benchmarks.replay VIDEO MODEL [ROUNDS]
+    python benchmarks/replay.py VIDEO MODEL [ROUNDS]
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from figures import tell
 
 CONFIG = """\
 sources: {{cam: {{kind: video, uri: {video}}}}}
@@ -55,7 +57,8 @@ def main(video: str, model: str, rounds: int = 7) -> None:
     for place, name, claim in ((0, "wall", 1.05), (1, "CPU", 1.40)):
         base = statistics.median(pair[0][place] for pair in costs)
         mine = statistics.median(pair[1][place] for pair in costs)
-        print(f"{name:5} plain {base:.2f} s   replay {mine:.2f} s   {mine / base:.2f} (<= {claim})")
+        print(f"{name:5} plain {base:.2f} s   replay {mine:.2f} s")
+        tell(f"replay / plain loop, {name}", mine / base, claim)
 
 
 if __name__ == "__main__":

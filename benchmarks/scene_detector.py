@@ -21,6 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from figures import tell
 
 from edge_agent.sources.scene import Scene, SceneSpec
 
@@ -50,6 +51,7 @@ def main() -> int:
         ratios[package] = fast / slow
         bound = f"{BOUND:8.1f}" if package == "ai_edge_litert" else f"{'':8}"
         print(f"{package:16}{slow:14.3f}{fast:10.3f}{fast / slow:8.2f}{bound}")
+    tell("shipped detector / mobilenet_v1_0.25_128", ratios["ai_edge_litert"], BOUND)
     prepare(frames)
     return 0 if ratios["ai_edge_litert"] <= BOUND else 1
 

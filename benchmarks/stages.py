@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from figures import tell
 
 RULES = """\
     zones: {yard: [[0.1, 0.3], [0.9, 0.3], [0.9, 0.95], [0.1, 0.95]]}
@@ -52,7 +53,7 @@ def main(video: Path, model: Path) -> None:
     for stage in ("capture", "gate", "preprocess", "invoke", *OURS[2:]):
         print(f"{stage:12} {p50(every, stage):8.3f} ms")
     ours = sum(p50(every, stage) for stage in OURS)
-    print(f"{'ours':12} {ours:8.3f} ms p50 an inferred frame (<= 1.0)")
+    tell("gate to store beside invoke, an inferred frame, p50", ours, 1.0, "ms")
     with tempfile.TemporaryDirectory() as folder:
         still = still_video(video, Path(folder, "still.avi"))
         for name, gate, seen in (
@@ -63,7 +64,8 @@ def main(video: Path, model: Path) -> None:
             latency, skipped = told["latency_ms"], told["frames"]["skipped"].get(name, 0)
             of = told["frames"]["captured"]
             cost = p50(latency, "gate") + p50(latency, "rules")
-            print(f"skip {name:7} {cost:8.3f} ms p50, {skipped} of {of} frames (<= 0.5)")
+            print(f"skip {name:7} {skipped} of {of} frames")
+            tell(f"a frame skipped by {name}, p50", cost, 0.5, "ms")
 
 
 def still_video(video: Path, target: Path) -> Path:

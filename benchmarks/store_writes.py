@@ -20,11 +20,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from figures import tell
+
 from edge_agent.policy.documents import About, dump, event_document
 from edge_agent.store.db import TUNING, Tuning
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
-from edge_agent.store.rows import Batch, Draft, EventFilter, FramesRow, Judged, Opened
+from edge_agent.store.rows import Batch, Draft, EventFilter, FramesRow, Judged, Opened, Summary
 from edge_agent.types import Decision, Event, Priority
 
 ABOUT = About("person-detector", "1.2.0", "ab" * 32, "litert 2.3.0", "cd" * 32)
@@ -57,7 +59,10 @@ def wear(alerts: int) -> None:
             measured = Meter(state)
             for number in range(alerts):
                 alert(store, number)
-            print(f"  pages of {tuning.page_size:4}, {measured(store, alerts)}")
+            told, disk = measured(store, alerts)
+            print(f"  pages of {tuning.page_size:4}, {told}")
+            if tuning is TUNING:
+                tell("written per alert, young store", disk, 25, "kB")
 
 
 def service(alerts: int) -> None:
@@ -69,16 +74,19 @@ def service(alerts: int) -> None:
             measured = Meter(state)
             for number in range(alerts):
                 alert(store, number, partial(between, store, state))
-            print(f"  {name:20}{measured(store, alerts)}")
+            print(f"  {name:20}{measured(store, alerts)[0]}")
 
 
 def idle() -> None:
-    """A day without an event: every minute a ledger row, with and without a near miss."""
+    """A day without an event: every minute a ledger row, with and without a near miss. A real day
+    has a miss of each of two rules and a skip, a summary every five minutes, and time in between
+    for the kernel to write back the log's index."""
     print("kB per minute without an event")
     for name, misses, between in (
         ("ledger", 0, nothing),
         ("and a near miss", 1, nothing),
         ("ledger, far apart", 0, far_apart),
+        ("a real day", 3, far_apart),
     ):
         with new_store() as (store, state):
             measured = Meter(state)
@@ -87,8 +95,18 @@ def idle() -> None:
                 row = FramesRow("people", began, began + 60, 1, {"motion": 290, "rate": 9})
                 miss = Judged("miss", "people", began, minute, WHY[:3], "gate", 7, "person")
                 store.record(Batch(frames=(row,), judged=(miss,) * misses))
+                if name == "a real day" and minute % 5 == 0:
+                    body = "x" * 700
+                    summary = Summary("people", began - 300, began, body)
+                    note = Draft(f"summary/1/{minute}/0", "summary", began, body)
+                    store.outbox.acknowledge(
+                        store.record(Batch(messages=(note,), summaries=(summary,)))
+                    )
                 between(store, state)
-            print(f"  {name:20}{measured(store, 1440)}")
+            told, disk = measured(store, 1440)
+            print(f"  {name:20}{told}")
+            if name == "a real day":
+                tell("written a day idle, one camera", disk * 1440 / 1000, 10, "MB")
 
 
 def old(alerts: int, events: int) -> None:
@@ -101,7 +119,7 @@ def old(alerts: int, events: int) -> None:
         for number in range(events, events + alerts):
             alert(store, number)
         print("the same, default settings")
-        print(f"  {events:,} alerts old   {measured(store, alerts)}")
+        print(f"  {events:,} alerts old   {measured(store, alerts)[0]}")
         answers(state)
 
 
@@ -128,14 +146,15 @@ class Meter:
     def __init__(self, state: Path) -> None:
         self.state, self.began, self.start = state, written(), time.perf_counter()
 
-    def __call__(self, store: Store, number: int) -> str:
+    def __call__(self, store: Store, number: int) -> tuple[str, float]:
+        """In words, and the kB that went to the disk."""
         took = (time.perf_counter() - self.start) / number * 1000
         store.outbox.settle()
         checkpoint(store)
         wchar, disk = (
             (now - then) / number / 1000 for now, then in zip(written(), self.began, strict=True)
         )
-        return f"{wchar:15.1f}{disk:7.1f}{took:7.2f}"
+        return f"{wchar:15.1f}{disk:7.1f}{took:7.2f}", disk
 
 
 def alert(store: Store, number: int, between: Callable[[], None] = lambda: None) -> None:

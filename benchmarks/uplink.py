@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from figures import tell
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
@@ -60,6 +61,8 @@ def main() -> None:
     for name, measured in rates.items():
         rate = statistics.median(measured)
         print(f"{name:7} {rate:8.0f} acknowledged messages/s   {rate / bare_rate:5.2f} of bare")
+        if name != "bare":
+            tell(f"outbox over MQTT / bare paho loop, {name}", rate / bare_rate, 0.25, least=True)
 
 
 def bare(port: int, messages: int) -> float:
