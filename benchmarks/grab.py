@@ -1,8 +1,9 @@
-"""What a video costs of which five frames in thirty are looked at: grabbed, and not converted.
+"""What a video costs of which one frame in six is looked at: grabbed, and not converted.
 
-It would be worth it from half of the cost of decoding all on. The video is encoded anew for each codec with ffmpeg, at 30 frames a second; the three ways take turns
-and the least CPU time of each counts. With FFmpeg `grab` decodes, and only the conversion to BGR is
-saved; so what can be saved depends on the codec.
+It would be worth it from half of the cost of decoding all on. The video is encoded anew for each
+codec with ffmpeg, at 30 frames a second; the three ways take turns and the least CPU time of each
+counts. With FFmpeg `grab` decodes, and only the conversion to BGR is saved; so what can be saved
+depends on the codec.
 
     python benchmarks/grab.py VIDEO
 """
