@@ -209,3 +209,15 @@ def test_a_folder_that_is_no_bundle_is_not_written_to(tmp_path: Path) -> None:
     command = [sys.executable, str(script), "--images", "mine", "--out", "mine"]
     assert "mine is there and is no bundle" in call(tmp_path, command, code=2).stderr
     assert (tmp_path / "mine" / "precious.txt").read_text() == "keep me"
+
+
+def test_a_recording_that_does_not_say_its_rate_costs_a_sentence_with_the_option(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "healthy.csv").write_text("x\n1\n2\n")
+    script = str(ROOT / "models/recipes/anomaly/train.py")
+    told = call(tmp_path, [sys.executable, script, "--healthy", "healthy.csv", "--out", "pump"], 2)
+    assert told.stderr.splitlines() == [
+        "train.py: nothing says how many samples a second source healthy.csv has",
+        "next: say it with --rate-hz, as in --rate-hz 8000",
+    ]
