@@ -104,6 +104,8 @@ def _name(meant: Broker) -> Said:
         fault = explained(error, meant)
         return fail(fault.message, f"getent hosts {shell(meant.host)}", "name")
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if addresses == [meant.host]:
+        return ok(f"{meant.host} is an address, nobody needs to be asked", "name")
     return ok(f"{meant.host} is {', '.join(addresses[:3])}", "name")
 
 

@@ -29,7 +29,7 @@ def disk(case: Case) -> Iterator[Said]:
     folder = existing(case.state)
     found = os.statvfs(folder)
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    about = f"{free / 1e9:.1f} of {size / 1e9:.1f} GB are free at {folder}"
+    about = f"{_room(free)} of {_room(size)} are free at {folder}"
     room = f"make room; the largest first: sudo du -xh {shell(folder)} | sort -h | tail"
     if found.f_files and not found.f_favail:
         yield fail(f"no inode is left at {folder}: no file can be made there", room)
@@ -86,6 +86,10 @@ def _written(folder: Path, room: str) -> Said:
     if middle > SLOW_S or longest > STUCK_S:
         return warn(f"{about}: slow", worn, part)
     return ok(about, part)
+
+
+def _room(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _mount(folder: Path) -> str:

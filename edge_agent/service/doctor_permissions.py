@@ -131,16 +131,13 @@ def _unreadable(path: Path, user: User, what: str) -> list[Said]:
 
 
 def _secret_faults(config: Config, user: User) -> Iterator[Said]:
-    for secret in secrets_of(config).values():
-        path = secret.path
-        if path is None:
-            continue  # of systemd, which hands it to the service alone
+    """Of passwords and keys; a credential of systemd is handed to the service alone."""
+    secrets = [secret.path for secret in secrets_of(config).values()]
+    for path in dict.fromkeys([*(path for path in secrets if path), *_private_keys(config)]):
         yield from _unreadable(path, user, "the secret")
-    for path in _private_keys(config):
-        yield from _unreadable(path, user, "the key")
-        if path.exists() and path.stat().st_mode & stat.S_IROTH:
+        if path.is_file() and path.stat().st_mode & stat.S_IROTH:
             hint = f"sudo chmod o-r {shell(path)}"
-            yield warn(f"every user of this machine may read the key {path}", hint)
+            yield warn(f"every user of this machine may read the secret {path}", hint)
 
 
 def _private_keys(config: Config) -> list[Path]:

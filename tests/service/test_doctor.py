@@ -317,7 +317,8 @@ def test_a_disk_that_is_full_fails(small_disk: Path) -> None:
     case = Case(small_disk / "none", state)
     (full,) = disk(case)  # a megabyte is less than anybody needs
     assert full.verdict == "fail"
-    assert "full" in full.message
+    assert "1.0 MB of 1.0 MB are free" in full.message
+    assert full.message.endswith(": full")
     assert "du -xh" in full.hint
 
 
@@ -457,6 +458,15 @@ def test_what_the_agent_may_not_read_fails(tmp_path: Path, owned: Path) -> None:
     assert "nobody may not read the configuration" in findings[0].message
     assert "nobody may not read the secret" in findings[1].message
     assert findings[1].hint.startswith("sudo chgrp ")
+
+
+def test_a_secret_that_everybody_may_read_is_told_once_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0o644)
+    text = CONFIG + 'mqtt: {host: localhost, username: u, password: "${file:secret}"}\n'
+    checked, told = examine(case_in(tmp_path, text), ("configuration", "permissions"))
+    assert (checked.verdict, told.verdict) == ("ok", "warn")
+    assert told.hint == f"sudo chmod o-r {tmp_path / 'secret'}"
 
 
 def test_a_device_of_another_group_fails(tmp_path: Path, owned: Path) -> None:
