@@ -105,7 +105,17 @@ def make(folder: Path, spec: ModelSpec, engine: Engine, frames: NDArray[Any]) ->
 def check(path: Path, spec: ModelSpec, engine: Engine) -> tuple[str, ...]:
     """What the engine answers otherwise than recorded, a sentence each. Raises Refused when the
     golden set cannot be read or is of another model."""
-    golden = read(path, spec)
+    return differences(read(path, spec), spec, engine)
+
+
+def remember(spec: ModelSpec, engine: Engine, frames: NDArray[Any]) -> Golden:
+    """The present answers to `frames` as a golden set, which is not written anywhere."""
+    tolerance = _TOLERANCES.get(spec.family, Tolerance())
+    return Golden(frames, answers(spec, engine, frames), tolerance)
+
+
+def differences(golden: Golden, spec: ModelSpec, engine: Engine) -> tuple[str, ...]:
+    """What the engine answers otherwise than the golden set says, a sentence each."""
     given = answers(spec, engine, golden.frames)
     return tuple(
         f"frame {index}: {fault}"

@@ -198,6 +198,11 @@ class Housekeeping:
             for facts in watch.outputs.facts().values()
             if facts.failing_since is not None
         ]
+        reasons += [
+            {"code": "model_lies", "since": rfc3339(runner.known.since)}
+            for runner in watch.runners.values()
+            if runner.known.since is not None
+        ]
         if self._store.database.refusal is None:
             self._refused_since = None
         else:

@@ -15,6 +15,7 @@ from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
+from edge_agent.service.known_answer import KnownAnswer
 from edge_agent.service.ledger import Account
 from edge_agent.service.meter import Meter, Rate
 from edge_agent.service.recorder import Recorder
@@ -30,6 +31,8 @@ FIRST_ANSWER_S = 30.0
 USUALS = 10
 #: A card that takes nothing for so long hangs. What is merely locked or full answers sooner.
 STORES_S = 6.0
+#: A golden set of large pictures on a slow board.
+QUESTION_S = 60.0
 #: So long `status` tells of a frame that failed.
 REMEMBERED_S = 60.0
 
@@ -46,6 +49,7 @@ class Runner:
         self.rate = Rate()  # of inferred frames
         self.journal = Journal(assembled.spec.name)
         self.recorder = recorder
+        self.known = KnownAnswer(assembled)
         self.last_closed: tuple[Event, ...] = ()
         self._lock = threading.Lock()
         self._failed = (0.0, "")
@@ -72,6 +76,12 @@ class Runner:
         """A pending frame's way to its verdict; `failed` when anything on it raises."""
         with self._lock:
             return self._work(frame, around, ahead)
+
+    def question(self, now: float) -> None:
+        """Between two frames, with the lock that keeps them apart."""
+        with self._lock:
+            self.beat.begin("asking for a known answer", QUESTION_S)
+            self.known.ask(now)
 
     def away(self, seconds: float) -> None:
         """The source was lost for so long, and began anew."""

@@ -46,6 +46,7 @@ def live_status(
         *_pause_reasons(surroundings),
         *_uplink_reasons(uplink, depth),
         *_failure_reasons(watch),
+        *_lie_reasons(watch, surroundings.now()),
         *_disk_reasons(watch, store),
         *_camera_reasons(watch),
         *_output_reasons(watch),
@@ -176,6 +177,20 @@ def _failure_reasons(watch: Watch) -> list[dict[str, str]]:
         if runner.failure:
             message = f"pipeline {name} failed on a frame lately: {runner.failure}"
             found.append(_reason("pipeline_failing", message, "look at the log of the agent"))
+    return found
+
+
+def _lie_reasons(watch: Watch, now: float) -> list[dict[str, str]]:
+    """Models that answered otherwise than they should."""
+    found = []
+    for name, runner in watch.runners.items():
+        known = runner.known
+        if known.wrong and known.since is not None:
+            message = (
+                f"the model of pipeline {name} gives wrong answers to known questions for "
+                f"{duration(now - known.since)}: {known.wrong[0]}"
+            )
+            found.append(_reason("model_lies", message, "systemctl restart edge-agent"))
     return found
 
 

@@ -135,14 +135,12 @@ class Watch:
         )
 
     def _shown_to(self, name: str) -> Show:
-        windows, lookout, surroundings = (
-            self.windows[name],
-            self.lookouts[name],
-            self._house.surroundings,
-        )
+        windows, lookout = self.windows[name], self.lookouts[name]
+        surroundings, known = self._house.surroundings, self.runners[name].known
 
         def show(outcome: Outcome, around: Circumstances) -> None:
             windows.add(outcome, surroundings.now() - outcome.frame.time)
+            lookout.lying = bool(known.wrong)
             lookout.show(outcome, around.calendar)
 
         return show

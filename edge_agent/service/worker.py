@@ -45,6 +45,8 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         runner = self._runner
         while not stop.is_set():
+            if runner.known.due(now := self._surroundings.now()):
+                runner.question(now)
             runner.beat.begin("waiting for a frame", AROUND_S)
             frame = self._slot.take(WAIT_S)
             if frame is None:
