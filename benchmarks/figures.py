@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 COLLECT = "FIGURES"
+#: An installed agent has its bytecode; a developer's shell may forbid it, and each start compiles.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True, slots=True)
