@@ -73,18 +73,21 @@ def say_times(report: Report) -> None:
     say(f"{printable(str(report.file))}: no mistakes")
     for pipeline, alerts in groupby(report.alerts, key=lambda alert: alert.pipeline):
         rules = list(alerts)
-        at = rate(rules[0], what_comes(report, pipeline))
+        what = what_comes(report, pipeline)
+        at = rate(rules[0], what)
         say(
             "\n".join(
                 ["", *wrapped("", f"{pipeline}: worst time from what happens to its event {at}")]
             )
         )
-        table(["rule", "priority", "worst time"], [row(rule) for rule in rules], fold="rule")
+        hot = f"hot, {rules[0].hot_fps:.4g}/s"  # by `thermal.min_fps`
+        columns = ["rule", "priority", "worst time", hot]
+        table(columns, [row(rule) for rule in rules], fold="rule")
 
 
-def row(alert: AlertTime) -> tuple[str, str, str]:
+def row(alert: AlertTime) -> tuple[str, str, str, str]:
     worst = "depends on the source's rate" if alert.worst_s is None else duration(alert.worst_s)
-    return alert.rule, alert.priority, worst
+    return alert.rule, alert.priority, worst, duration(alert.hot_worst_s)
 
 
 def rate(alert: AlertTime, what: str) -> str:

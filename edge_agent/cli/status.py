@@ -128,14 +128,34 @@ def _pipeline(pipeline: dict[str, Any]) -> list[str]:
         lines += wrapped("          ", pipeline["chosen"])
         speed = f"{pipeline['fps']:.1f} inferred frames/s, {pipeline['invoke_ms']:.2f} ms each"
         lines.append(f"  rate    {speed}")
+    held = pipeline["point"]
+    if held and held["max_fps"] is not None:
+        limit = f"at most {held['max_fps']:.3g} inferred frames/s ({held['reason']})"
+        lines += wrapped("  heat    ", limit)
     lines += wrapped("  ledger  ", account(Ledger(**pipeline["ledger"])))
     return [*lines, f"  events  {plural(pipeline['open_events'], 'is', 'are')} open"]
+
+
+def _heat(thermal: dict[str, Any] | None, celsius: float | None) -> list[str]:
+    from edge_agent.cli.render import wrapped
+
+    if thermal is None:
+        return []
+    if celsius is not None:
+        text = f"{celsius:.1f} °C ({thermal['sensor']}), {thermal['target_c']:g} °C are allowed"
+    elif thermal["slowness"] is not None:
+        text = f"no sensor to go by; an inference takes {thermal['slowness']:.1f} x its best time"
+    else:
+        text = "no sensor to go by"
+    level = f"; heat level {thermal['level']} of 10" if thermal["level"] else ""
+    return wrapped("heat      ", f"{text}{level}")
 
 
 def _rest(status: dict[str, Any]) -> list[str]:
     from edge_agent.cli.render import plural, wrapped
 
     lines = [f"queue     {plural(status['queue']['depth'], 'message waits', 'messages wait')}"]
+    lines += _heat(status["thermal"], status["temperature_c"])
     for name, output in status["outputs"].items():
         state = {True: "on", False: "off", None: "unknown, the last change failed"}[output["on"]]
         lines += wrapped("output    ", f"{name} ({output['kind']}): {state}")

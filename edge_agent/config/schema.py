@@ -312,6 +312,19 @@ class GpioOutput(Part):
 Output = Annotated[CommandOutput | GpioOutput, Field(discriminator="kind")]
 
 
+class Thermal(Part):
+    target_c: Annotated[float, Field(ge=30, le=110)] = key(
+        "The board is kept at or below this temperature.", 75.0
+    )
+    sensor: SomeText = key(
+        "The name of a thermal zone or hwmon sensor. auto: at the cores.", "auto"
+    )
+    min_fps: Annotated[float, Field(gt=0, le=1000)] = key(
+        "No heat takes a pipeline below so many inferences a second.", 0.5
+    )
+    sysfs: Text = key("Where the board's sensors are; another folder only to try things.", "/sys")
+
+
 class Store(Part):
     path: FileName | None = key("The state directory. null: the service's own.", None)
     flush_s: Annotated[float, Field(ge=1, le=3600)] = key(
@@ -369,6 +382,7 @@ class Config(Part):
     sources: dict[Name, Source] = key("Where frames come from, by name.", min_length=1)
     pipelines: dict[Name, Pipeline] = key("What is done with them, by name.", min_length=1)
     outputs: dict[Name, Output] = key("What an event can switch on, by name.", {})
+    thermal: Thermal = part("How hot the board may become, and what gives way.", Thermal)
     store: Store = part("The local database.", Store)
     mqtt: Mqtt | None = key("The way out. null: nothing leaves the device.", None)
     summary: Summary = part("What is told of everything that was no alert.", Summary)

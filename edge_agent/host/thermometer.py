@@ -35,7 +35,7 @@ _ELSEWHERE = re.compile(
 )
 
 #: A sensor that was not there is looked for again after so many readings.
-LOOK_AGAIN = 60
+LOOK_AGAIN = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ those of one rank the hottest counts, by the median of its last three readings.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from statistics import median
 
 from edge_agent.types import Reading, Throttling, Trouble
 
@@ -93,7 +92,7 @@ class Sensors:
         for rank in ranks:
             names = [each.sensor for each in readings if each.rank == rank]
             group = {name: self._probes[name] for name in names}
-            sound = {n: median(p.sane) for n, p in group.items() if p.fault is None and p.sane}
+            sound = {n: _middle(p.sane) for n, p in group.items() if p.fault is None and p.sane}
             broken += [
                 BrokenSensor(name, probe.fault, probe.value, probe.fault_since)
                 for name, probe in group.items()
@@ -151,6 +150,13 @@ class Sensors:
         if still >= STUCK_AT_LAST_S or (still >= STUCK_S and had_to_move):
             return Fault.STUCK
         return None
+
+
+def _middle(values: Iterable[float]) -> float:
+    """The median."""
+    ordered = sorted(values)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return (low + high) / 2
 
 
 def _possible(celsius: float | None) -> bool:

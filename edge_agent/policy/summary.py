@@ -2,8 +2,8 @@
 
 Pure. A `Window` counts as frames pass; `document` says it in at most 630 bytes, whatever the
 names are: the most frequent names stand there, the rest is counted under `other`, and the sketches
-are made coarser, never dropped. Every count is additive, so the windows of a day, or of a fleet,
-sum up. The sketch's format is in `sketch.py`.
+are made coarser, never dropped; only the heat is left out where nothing else helps. Every count is
+additive, so the windows of a day, or of a fleet, sum up. The sketch's format is in `sketch.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edge_agent.policy.coverage import Coverage
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.envelope import cut, to_bytes
 from edge_agent.policy.sketch import MAX_BUCKETS, Sketch
-from edge_agent.types import Ledger, Outcome
+from edge_agent.types import Ledger, OperatingPoint, Outcome
 
 #: A summary is at most 1000 bytes with its envelope, and the longest envelope takes 368.
 DATA_LIMIT = 630
@@ -28,6 +28,8 @@ SIZES = ((16, MAX_BUCKETS), (8, 24), (6, 16), (4, 12), (2, 8), (1, 6), (0, 4), (
 OTHER = "other"
 #: Reasons of skipped frames that keep their name, whatever the size; a window rarely has more.
 FEWEST_REASONS = 4
+#: Bytes of the reason of an operating point.
+REASON_BYTES = 24
 
 
 @dataclass(slots=True)
@@ -62,6 +64,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Heat:
+    """How hot the board was in a window (mean, most), and the operating point at its end."""
+
+    temperature: tuple[float, float] | None = None
+    point: OperatingPoint = OperatingPoint()
+
+
+@dataclass(frozen=True, slots=True)
 class WindowAccount:
     """What stands beside the counts of a window.
 
@@ -72,6 +82,7 @@ class WindowAccount:
     ledger: Ledger = Ledger()
     unaccounted_s: float = 0.0
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    heat: Heat = Heat()
 
 
 def document(window: Window, until: float, account: WindowAccount) -> dict[str, Any]:
@@ -81,8 +92,10 @@ def document(window: Window, until: float, account: WindowAccount) -> dict[str, 
         frames = _ledger_document(account, names)
         body = _document(window, (names, buckets), until, frames)
         body["coverage"] = _coverage_document(account.coverage, names)
+        body |= _heat_document(account.heat)
         if len(to_bytes(body)) <= DATA_LIMIT:
-            break
+            return body
+    del body["temperature"], body["point"]  # `health` and `status` tell them too
     return body
 
 
@@ -100,6 +113,19 @@ def _document(
         "score": _narrowed(window.score, buckets),
         "latency": _narrowed(window.latency, buckets),
         "ledger": frames,
+    }
+
+
+def _heat_document(heat: Heat) -> dict[str, Any]:
+    point, temperature = heat.point, heat.temperature
+    limit = None if point.max_fps is None else float(f"{point.max_fps:.3g}")
+    warmth = None
+    if temperature is not None:
+        warmth = {"mean": round(temperature[0], 1), "max": round(temperature[1], 1)}
+    reason = cut(point.reason, REASON_BYTES)
+    return {
+        "temperature": warmth,
+        "point": {"level": point.level, "max_fps": limit, "reason": reason},
     }
 
 

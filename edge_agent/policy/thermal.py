@@ -48,10 +48,10 @@ BELOW_THROTTLE_C, CEILING_UP = 1.5, 0.5
 LOWEST_CEILING_C = 45.0
 
 #: Without a sensor: slower than this is hot, below that it is not; how much less and more.
-SLOW_FROM, SLOW_UNTIL = 1.25, 1.1
+SLOW_FROM, SLOW_UNTIL = 1.3, 1.15
 SLOW_STEP, QUICK_STEP = 0.75, 1.15
 #: Both must have lasted.
-SLOW_FOR_S, QUICK_FOR_S = 30.0, 180.0
+SLOW_FOR_S, QUICK_FOR_S = 60.0, 180.0
 
 _SELF_MADE = frozenset({Trouble.THROTTLED, Trouble.SOFT_LIMIT, Trouble.CAPPED})
 

@@ -38,6 +38,7 @@ from edge_agent.service.proof import Proof
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.thermal import Thermal
 from edge_agent.service.watch import STOP_S as WATCH_STOP_S
 from edge_agent.service.watch import House, Watch
 from edge_agent.service.watchman import Threads, Watchman
@@ -94,6 +95,9 @@ class Agent:
             self._housekeeping = Housekeeping(
                 self._house, lambda: self._watch, self._publisher, proof, lost
             )
+            self._thermal = Thermal(
+                self._config.thermal, self._surroundings, lambda: self._watch.runners
+            )
             self._start()
             try:
                 self._notifier.ready()
@@ -115,6 +119,7 @@ class Agent:
             self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
         self._store.watching(self._watch.runners, self._surroundings.now())
         self._watch.start()
+        self._upkeep.start("thermal", self._thermal.run, self._thermal.beat)
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
@@ -303,6 +308,7 @@ class Agent:
         finally:  # whatever went wrong there: somebody must go on watching
             self._refuse_when_stopping()
             self._config, self._watch = config, watch
+            self._thermal.configure(config.thermal)
             self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
             self._watch.start()
             self._note_watching()

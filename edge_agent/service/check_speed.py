@@ -25,6 +25,8 @@ class AlertTime:
     priority: str
     fps: float | None  # inferred frames or windows a second; None: as many as the source delivers
     worst_s: float | None
+    hot_fps: float  # with the board so hot that `thermal.min_fps` is all that is left
+    hot_worst_s: float
 
 
 def alert_times(
@@ -37,9 +39,11 @@ def alert_times(
         source = heard.get(spec.source) or _source_fps(config, spec.source, bundles.get(name))
         rates = [rate for rate in (spec.gate.max_fps, source) if rate]
         fps = min(rates, default=None)
+        hot = min([config.thermal.min_fps, *rates])
         for rule in spec.rules:
             worst = None if fps is None else worst_time_to_alert(rule, fps)
-            yield AlertTime(name, rule.name, rule.priority.value, fps, worst)
+            at_worst = worst_time_to_alert(rule, hot)
+            yield AlertTime(name, rule.name, rule.priority.value, fps, worst, hot, at_worst)
 
 
 def _source_fps(config: Config, name: str, bundle: Bundle | None) -> float | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from edge_agent.host.clock import Clock as HostClock
 
 if TYPE_CHECKING:
-    from edge_agent.config.schema import Config
+    from edge_agent.config.schema import Config, Thermal
 
 Verdict: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 
@@ -93,6 +93,23 @@ class Case:
         if self.config is None:
             raise RuntimeError("a check that reads the configuration must need it")
         return self.config
+
+    @property
+    def thermal(self) -> Thermal:
+        """What is configured of the board's sensors; the defaults where nothing can be read."""
+        from edge_agent.config.load import read
+        from edge_agent.config.schema import Thermal
+
+        config = self.config
+        if config is None and self.path.is_file():
+            config = read(self.path).config
+        return Thermal() if config is None else config.thermal
+
+    @property
+    def sysfs(self) -> Path:
+        """Where the board's sensors are: as configured, or this machine's own."""
+        configured = self.thermal.sysfs
+        return self.here.sysfs if configured == "/sys" else Path(configured)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ _TROUBLES = {
 
 def temperature(case: Case) -> Iterator[Said]:
     """Each sensor that the agent would follow; one that is stuck or impossible is named."""
-    readings = Thermometer(case.here.sysfs).read()
+    readings = Thermometer(case.sysfs, case.thermal.sensor).read()
     good = [reading for reading in readings if _plausible(reading)]
     for reading in readings:
         if reading not in good:
@@ -74,7 +74,7 @@ def temperature(case: Case) -> Iterator[Said]:
 
 def power(case: Case) -> Iterator[Said]:
     """Under-voltage, over-current, throttling: now, and at any time since the board started."""
-    found = read_throttling(case.here.sysfs)
+    found = read_throttling(case.sysfs)
     if not found.told:
         yield ok("this board says nothing of its power and of its own slowing down")
         return

@@ -16,8 +16,9 @@ from edge_agent.errors import EdgeError
 from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import anchor_point
 from edge_agent.policy.documents import dump, rfc3339
-from edge_agent.policy.summary import WindowAccount, document
+from edge_agent.policy.summary import Heat, WindowAccount, document
 from edge_agent.policy.vigil import Beat
+from edge_agent.service.board import board_reasons
 from edge_agent.service.ledger import difference, frames_row
 from edge_agent.service.proof import Proof
 from edge_agent.service.watch import House, Watch
@@ -162,13 +163,15 @@ class Housekeeping:
     def _summarize(self) -> None:
         """One window per pipeline: a row in `summaries` and a message in the outbox."""
         watch, now = self._watch(), self._surroundings.now()
+        temperature = self._surroundings.take_temperature()
         summaries, drafts = [], []
         for place, (name, runner) in enumerate(watch.runners.items()):
             window = watch.windows[name].take(now)
             ledger = runner.account.ledger()
             decided = difference(ledger, self._before.get(name, Ledger()))
             unaccounted_s = self._unaccounted.pop(name, 0.0)
-            account = WindowAccount(decided, unaccounted_s, self._proof.share(name))
+            heat = Heat(temperature, self._surroundings.board.points.point(name))
+            account = WindowAccount(decided, unaccounted_s, self._proof.share(name), heat)
             body = document(window, now, account)
             self._before[name] = ledger
             summaries.append(Summary(name, window.opened, now, dump(body)))
@@ -208,6 +211,10 @@ class Housekeeping:
         else:
             self._refused_since = self._refused_since or self._surroundings.now()
             reasons.append({"code": "disk_refuses", "since": rfc3339(self._refused_since)})
+        reasons += [
+            {"code": each.code, "since": rfc3339(each.since)}
+            for each in board_reasons(self._surroundings.board, everything=True)
+        ]
         self._publisher.retained("health", {"reasons": reasons, "expires": []})
 
     def _draft(self, place: int, now: float, body: str) -> Draft:

@@ -123,6 +123,36 @@ class Meter:
         return {stage: samples.summary() for stage, samples in self._stages.items()}
 
 
+class Effort:
+    """What the inferences of one pipeline take of the processor. Only its worker writes."""
+
+    RECENT = 51
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._steps: deque[float] = deque(maxlen=self.RECENT)
+        self._costs: deque[float] = deque(maxlen=self.RECENT)
+        self.spent_s = 0.0  # busy thread-seconds of all inferences so far
+
+    def add(self, cpu_s: float, invoke_s: float) -> None:
+        """One inferred frame: CPU time of the worker's own thread, and how long the invoke took.
+
+        CPU time, because other programs make an invoke wait, and heat makes it slow.
+        """
+        cost = cpu_s + invoke_s * (self._threads - 1)
+        self._steps.append(cpu_s)
+        self._costs.append(cost)
+        self.spent_s += cost
+
+    def cost_s(self) -> float | None:
+        """Busy thread-seconds of an inference, the median of the last ones; None: not yet known."""
+        return _median(self._costs)
+
+    def step_s(self) -> float | None:
+        """The CPU time of one inferred frame in the worker's own thread, the same way."""
+        return _median(self._steps)
+
+
 class Rate:
     """How many a second lately: over the last ten seconds, or the last 500 of them."""
 
@@ -139,3 +169,8 @@ class Rate:
         if len(recent) == self._times.maxlen:
             return len(recent) / max(now - recent[0], 1e-6)
         return len(recent) / self.SPAN_S
+
+
+def _median(values: deque[float]) -> float | None:
+    ordered = sorted(values.copy())
+    return ordered[len(ordered) // 2] if ordered else None

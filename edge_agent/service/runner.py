@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, thread_time
 
 from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.policy.vigil import Beat
@@ -17,7 +17,7 @@ from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
 from edge_agent.service.known_answer import KnownAnswer
 from edge_agent.service.ledger import Account
-from edge_agent.service.meter import Meter, Rate
+from edge_agent.service.meter import Effort, Meter, Rate
 from edge_agent.service.recorder import Recorder
 from edge_agent.store.rows import Judged
 from edge_agent.types import Event, Frame, Outcome, Priority
@@ -47,6 +47,7 @@ class Runner:
         self.account = account or Account()
         self.meter = Meter()
         self.rate = Rate()  # of inferred frames
+        self.effort = Effort(assembled.engine.threads)
         self.journal = Journal(assembled.spec.name)
         self.recorder = recorder
         self.known = KnownAnswer(assembled)
@@ -122,8 +123,10 @@ class Runner:
     def _work(self, frame: Frame, around: Circumstances, ahead: Ahead | None) -> Outcome:
         pipeline = self.assembled.pipeline
         self.beat.begin("working on a frame", self.patience_s)
+        began_cpu = thread_time()
         try:
             outcome = pipeline.step(frame, around, ahead)
+            cpu_s = thread_time() - began_cpu
             self.beat.begin("storing what a frame showed", STORES_S)
             self.last_closed = self.recorder.record(outcome)
         except BaseException as fault:
@@ -134,6 +137,8 @@ class Runner:
         if outcome.skip is None:
             self.account.infer()
             self.rate.add(frame.time)
+            invoke_s = pipeline.laps.seconds.get("invoke", 0.0)
+            self.effort.add(cpu_s, invoke_s)
         else:
             self.account.skip(outcome.skip)
         self.journal.add(outcome)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edge_agent.errors import NotRunning
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.wear import from_text
+from edge_agent.service.board import board_reasons, thermal_document
 from edge_agent.service.ledger import frames_document
 from edge_agent.service.moments import duration
 from edge_agent.store.rows import Depth, Identity, LastStatus
@@ -50,6 +51,7 @@ def live_status(
         *_disk_reasons(watch, store),
         *_camera_reasons(watch),
         *_output_reasons(watch),
+        *_board_reasons(surroundings),
     ]
     blind = bool(sources) and all(facts.state in BLIND for facts in sources.values())
     verdict = "down" if blind else ("degraded" if reasons else "well")
@@ -60,6 +62,8 @@ def live_status(
         "pipelines": _pipelines(watch, surroundings),
         "outputs": {name: _output(facts) for name, facts in watch.outputs.facts().items()},
         "broker": None if uplink is None else _broker(uplink),
+        "temperature_c": surroundings.board.celsius,
+        "thermal": thermal_document(surroundings.board),
         "clock": surroundings.clock_word,
     }
 
@@ -97,6 +101,7 @@ def _document(
         "pipelines": {},
         "outputs": {},
         "temperature_c": None,
+        "thermal": None,
         "queue": {"depth": queue.depth, "oldest_seq": queue.oldest_seq},
         "broker": None,
         "clock": None,
@@ -137,6 +142,7 @@ def _pipelines(watch: Watch, surroundings: Surroundings) -> Document:
             "chosen": assembled.choice.reason,
             "invoke_ms": round(runner.meter.p50("invoke"), 3),
             "open_events": len(runner.open_events()),
+            "point": asdict(surroundings.board.points.point(name)),
         }
     return found
 
@@ -219,6 +225,13 @@ def _output_reasons(watch: Watch) -> list[dict[str, str]]:
         _reason("output_failing", f"output {name} fails: {facts.error}", facts.next)
         for name, facts in watch.outputs.facts().items()
         if facts.error
+    ]
+
+
+def _board_reasons(surroundings: Surroundings) -> list[dict[str, str]]:
+    """Heat, power, and a sensor that lies."""
+    return [
+        _reason(each.code, each.message, each.next) for each in board_reasons(surroundings.board)
     ]
 
 

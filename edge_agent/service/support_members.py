@@ -59,7 +59,7 @@ def host(case: Case) -> str:
     """The board without its serial number, its memory, its disk, its heat."""
     board = read_board(case.here.root)
     disk = os.statvfs(existing(case.state))
-    throttling = read_throttling(case.here.sysfs)
+    throttling = read_throttling(case.sysfs)
     memory = [line.split() for line in text_of(Path("/proc/meminfo")).splitlines()[:5]]
     return dump(
         {
@@ -72,7 +72,7 @@ def host(case: Case) -> str:
                 "size": disk.f_blocks * disk.f_frsize,
                 "free": disk.f_bavail * disk.f_frsize,
             },
-            "sensors": [asdict(read_sensor(each)) for each in find_sensors(case.here.sysfs)],
+            "sensors": [asdict(read_sensor(each)) for each in find_sensors(case.sysfs)],
             "troubles_now": sorted(throttling.now),
             "troubles_since_boot": sorted(throttling.since_boot),
         }

@@ -6,12 +6,14 @@ Housekeeping refreshes what costs something to ask (is the clock synced?); worke
 from __future__ import annotations
 
 import threading
+from array import array
 from zoneinfo import ZoneInfo
 
 from edge_agent.host.clock import Clock
 from edge_agent.host.timezone import host_zone
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
+from edge_agent.service.board import BoardFacts
 from edge_agent.types import Frame
 
 #: A frame that waited longer than this shows a past that nobody should act on.
@@ -19,7 +21,7 @@ MAX_AGE_S = 2.0
 
 
 class Surroundings:
-    """Clock, time zone and pauses of the running agent. Safe to read from any thread."""
+    """Clock, time zone, pauses and heat of the running agent. Safe to read from any thread."""
 
     def __init__(self, clock: Clock, timezone: str | None) -> None:
         self._clock = clock
@@ -28,6 +30,9 @@ class Surroundings:
         self._was_unsynced = False
         self._pausing = threading.Lock()
         self.paused: frozenset[str] = frozenset()
+        self._telling = threading.Lock()
+        self._temperatures = array("f")  # of one summary window, one a second
+        self.board = BoardFacts()  # the thermal thread replaces it as a whole
         self.refresh()
 
     def refresh(self) -> None:
@@ -43,6 +48,19 @@ class Surroundings:
     def resume(self, names: frozenset[str]) -> None:
         with self._pausing:
             self.paused -= names
+
+    def tell_board(self, facts: BoardFacts) -> None:
+        """The thermal thread looked again."""
+        with self._telling:
+            self.board = facts
+            if facts.celsius is not None:
+                self._temperatures.append(facts.celsius)
+
+    def take_temperature(self) -> tuple[float, float] | None:
+        """The mean and the highest since the last call; None when none was read."""
+        with self._telling:
+            seen, self._temperatures = self._temperatures, array("f")
+        return (sum(seen) / len(seen), max(seen)) if seen else None
 
     def now(self) -> float:
         """The agent's own time; it never steps."""
@@ -64,6 +82,7 @@ class Surroundings:
         """The circumstances of a frame that is about to be worked on."""
         return Circumstances(
             calendar=self._calendar,
+            point=self.board.points.point(pipeline),
             paused=pipeline in self.paused,
             age_s=max(0.0, self._clock.now() - frame.time),
             max_age_s=max_age_s,

@@ -50,8 +50,11 @@ def test_of_a_right_file_the_worst_times_are_printed(
     first, *lines = out.splitlines()
     assert first == f"{site}: no mistakes"
     assert "people: worst time from what happens to its event at 5 frames/s" in lines
-    assert any(line.split() == ["侵入", "alert", "3.0", "s"] for line in lines)
-    assert any(line.split() == ["nobody", "notice", "10", "min", "0", "s"] for line in lines)
+    head = ["rule", "priority", "worst", "time", "hot,", "0.5/s"]
+    assert any(line.split() == head for line in lines)
+    assert any(line.split() == ["侵入", "alert", "3.0", "s", "12.0", "s"] for line in lines)
+    ten = ["10", "min", "0", "s"]
+    assert any(line.split() == ["nobody", "notice", *ten, *ten] for line in lines)
     assert all(len(line) <= 80 for line in lines)
 
 

@@ -35,7 +35,7 @@ NO_RULES = {"camera"}
 
 def words(text: str) -> list[str]:
     """What a person reads, without what differs from run to run: numbers, ids, the clock."""
-    text = re.sub(r"clock  .*", "", text)
+    text = re.sub(r"(clock|heat)  .*", "", text)
     text = re.sub(r"skipped \(.*?\)", "skipped", text, flags=re.DOTALL)
     text = re.sub(r"\b(is|are) open", "are open", text)
     text = re.sub(r"messages? waits?", "messages wait", text)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from edge_agent.policy.coverage import Cause, Coverage
 from edge_agent.policy.envelope import to_bytes
 from edge_agent.policy.sketch import merge, parse, quantile
-from edge_agent.policy.summary import DATA_LIMIT, Window, WindowAccount, document
+from edge_agent.policy.summary import DATA_LIMIT, Heat, Window, WindowAccount, document
 from edge_agent.types import (
     Decision,
     Detection,
     Event,
     Frame,
     Ledger,
+    OperatingPoint,
     Outcome,
     Priority,
     Skip,
@@ -89,6 +90,16 @@ def test_what_a_power_cut_took_stands_in_the_ledger() -> None:
     assert body["ledger"]["unaccounted_s"] == 61.0
 
 
+def test_how_hot_it_was_and_what_was_allowed_stand_in_it() -> None:
+    heat = Heat((71.234, 75.1), OperatingPoint(4, 2.3456, None, "75.1 C of 75 C"))
+    body = document(Window("p", 0.0), 1.0, WindowAccount(heat=heat))
+    assert body["temperature"] == {"mean": 71.2, "max": 75.1}
+    assert body["point"] == {"level": 4, "max_fps": 2.35, "reason": "75.1 C of 75 C"}
+    cool = document(Window("p", 0.0), 1.0, WindowAccount())
+    assert cool["temperature"] is None
+    assert cool["point"] == {"level": 0, "max_fps": None, "reason": "cool"}
+
+
 def test_the_most_frequent_names_stay_and_the_rest_is_other() -> None:
     window = Window("people", 0.0)
     window.labels.update({f"label {number:03d}": 1000 - number for number in range(300)})
@@ -133,8 +144,9 @@ def test_a_summary_fits_whatever_it_counts(
     skipped = {reason.value: 10**7 for reason in Skip}
     every_cause = {cause.value: 12_345.6 for cause in Cause}
     covered = {rule: Coverage(count, every_cause, every_cause) for rule, count in rules.items()}
-    account = WindowAccount(Ledger(10**8, 10**7, skipped, 10**6), 61.04, covered)
-    body = document(window, 1_700_000_300.0, account)
+    heat = Heat((104.0, 104.9), OperatingPoint(10, 0.123456, None, "104.9 C of 75.5 C" * 2))
+    ledger = Ledger(10**8, 10**7, skipped, 10**6)
+    body = document(window, 1_700_000_300.0, WindowAccount(ledger, 61.04, covered, heat))
     assert len(to_bytes(body)) <= DATA_LIMIT
     assert sum(body["labels"].values()) == window.labels.total()
     assert parse(body["score"]).count == len(scores)

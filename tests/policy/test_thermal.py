@@ -113,12 +113,12 @@ def test_a_clock_that_is_held_down_for_want_of_voltage_is_no_heat() -> None:
 def test_without_a_sensor_slow_invokes_are_heat_and_quick_ones_give_it_back() -> None:
     governor = Governor(SPEC)
     assert after(300, None, governor, slowness=1.1).level == 0
-    slow = after(40, None, governor, start=300, slowness=1.6)
+    slow = after(70, None, governor, start=300, slowness=1.6)
     assert sum(rates(slow)) < 15.0
     assert slow.reason == "1.6 x slower"
-    slower = after(1800, None, governor, start=340, slowness=1.6)
+    slower = after(1800, None, governor, start=370, slowness=1.6)
     assert rates(slower) == (0.5, 0.5)
-    assert after(7200, None, governor, start=2140, slowness=1.0).level == 0
+    assert after(7200, None, governor, start=2170, slowness=1.0).level == 0
 
 
 def test_a_reload_shares_anew_and_keeps_what_the_heat_allows() -> None:

@@ -252,6 +252,15 @@ def test_the_temperature(tmp_path: Path, celsius: float, verdict: str) -> None:
     assert ("is not believed" in finding.message) == (celsius < 0)
 
 
+def test_the_configured_folder_and_sensor_are_the_ones_that_are_examined(tmp_path: Path) -> None:
+    board = SysBoard(tmp_path / "sys")
+    board.zone(0, "cpu-thermal", 50.0)
+    board.zone(1, "pmic-therm", 96.0)
+    text = f"{CONFIG}thermal: {{sensor: pmic-therm, sysfs: {board.root}}}\n"
+    finding = one(case_in(tmp_path, text), "temperature")
+    assert (finding.verdict, "pmic-therm" in finding.message) == ("fail", True)
+
+
 def test_without_a_sensor_nothing_is_wrong(tmp_path: Path) -> None:
     case = case_in(tmp_path, sysfs=SysBoard(tmp_path / "sys").root)
     assert one(case, "temperature").verdict == "ok"

@@ -194,9 +194,10 @@ def test_events_that_the_disk_does_not_take_are_told(
 def test_every_reason_that_is_given_is_in_the_schema() -> None:
     schema = json.loads((resources.files("edge_agent") / "schemas" / "status.json").read_text())
     known = set(schema["properties"]["reasons"]["items"]["properties"]["code"]["enum"])
-    files = ("service/status.py", "service/control.py", "errors.py")
+    files = ("service/status.py", "service/control.py", "errors.py", "service/board.py")
     text = "".join((resources.files("edge_agent") / name).read_text("utf-8") for name in files)
     given = set(re.findall(r'_reason\(\s*"(\w+)"', text)) | {NotRunning.code}
+    given |= set(re.findall(r'yield "(\w+)"', text))
     given |= set(re.findall(r'silent\.code = "(\w+)"', text))
     given |= {f"camera_{label}" for label in ("black", "covered", "frozen", "blurred", "moved")}
     assert given == known

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from edge_agent.policy.envelope import ALERT_LIMIT, SUMMARY_LIMIT, Sender, envelope
 from edge_agent.policy.sketch import parse, quantile
-from edge_agent.policy.summary import Window, document
-from edge_agent.types import Ledger, Message
+from edge_agent.policy.summary import Window, WindowAccount, document
+from edge_agent.types import Message
 from edge_agent.uplink.outbox import Pace
 
 PAGE = (Path(__file__).parents[2] / "docs/mqtt.md").read_text()
@@ -30,7 +30,7 @@ def test_the_envelope_of_the_page_is_the_one_that_is_sent() -> None:
 
 def test_the_summary_of_the_page_has_the_keys_of_a_summary() -> None:
     shown = json.loads(blocks("json")[1])
-    assert list(shown) == list(document(Window("people", 0.0), 300.0, Ledger()))
+    assert list(shown) == list(document(Window("people", 0.0), 300.0, WindowAccount()))
     assert parse(shown["score"]).count == sum(shown["labels"].values())
     assert parse(shown["latency"]).count == shown["ledger"]["inferred"]
     median = quantile(parse(shown["latency"]), 0.5)
