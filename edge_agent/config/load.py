@@ -60,15 +60,19 @@ def load(path: Path) -> Config:
     return loaded.config
 
 
-def read(path: Path) -> Loaded:
-    """The configuration in `path`, or every mistake in it. Never raises for what stands there."""
+def read(path: Path, beside: Path | None = None) -> Loaded:
+    """The configuration in `path`, or every mistake in it. Never raises for what stands there.
+
+    Files that it names lie in `beside`; by default in its own folder.
+    """
+    beside = beside or path.absolute().parent
     text = _text(path)
     tree = parse(text) if isinstance(text, str) else Tree(None, Marks(), (text,))
     faults = list(tree.faults)
     config = None
     if tree.data is not None:
         try:
-            config = Config.model_validate(tree.data, context={"beside": path.absolute().parent})
+            config = Config.model_validate(tree.data, context={"beside": beside})
         except ValidationError as error:
             faults += schema_faults(error, tree.data, tree.marks)
         faults += agreement_faults(tree.data, tree.marks)

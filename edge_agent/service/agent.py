@@ -20,7 +20,6 @@ from typing import Any
 
 from edge_agent import __version__
 from edge_agent.config.explain import resolve_id
-from edge_agent.config.load import refusal
 from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.host.board import read_board
@@ -29,12 +28,12 @@ from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
-from edge_agent.service.check import check
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import Keeper
 from edge_agent.service.metrics import Textfile
 from edge_agent.service.proof import Proof
+from edge_agent.service.start import Start
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
@@ -57,6 +56,8 @@ SWAP_S = 4.0
 #: Where a thread hangs somebody is blind: whatever can be saved is saved within this time.
 HURRY_S = 1.5
 HURRIED_STEP_S = 0.2
+#: Ends that somebody asked for: they are no part of a series.
+ASKED = (0, 130)
 
 
 class Agent:
@@ -64,9 +65,9 @@ class Agent:
 
     def __init__(self, config_path: Path, state: Path) -> None:
         """Read the configuration. Raises UsageError with its first mistake."""
-        self._path = config_path
         self._state = state
-        self._config = self._read()
+        self._starting = Start(config_path, state)
+        self._config = self._starting.read()
         self._started_with = self._config
         self._stop = threading.Event()
         self._code = 0
@@ -78,9 +79,20 @@ class Agent:
 
     def run(self) -> int:
         """From start to stop; the exit code."""
+        try:
+            return self._run()
+        except UsageError:
+            # A person's mistake, and told: systemd does not start it again.
+            if self._starting.marker.has_begun:
+                self._starting.marker.stopped()
+            raise
+
+    def _run(self) -> int:
         with open_store(self._state) as store:
             self._store = store
             store.start()
+            stood_in = self._starting.begin(self._config)
+            self._config = self._started_with = stood_in.config
             store.named(self._device())
             clock = Clock()
             self._surroundings = Surroundings(clock, self._config.device.timezone)
@@ -91,7 +103,8 @@ class Agent:
             self._house = self._new_house()
             proof = Proof(store, self._surroundings, self._house.covered)
             proof.resume()
-            self._watch = Watch(self._config, self._path.absolute().parent, self._house)
+            beside = self._starting.beside
+            self._watch = Watch(self._config, beside, self._house, stood_in.notices)
             self._housekeeping = Housekeeping(
                 self._house, lambda: self._watch, self._publisher, proof, lost
             )
@@ -100,10 +113,13 @@ class Agent:
             )
             self._start()
             try:
+                self._starting.running()
                 self._notifier.ready()
                 self._wait()
             finally:
                 self._shut_down()
+            if self._code in ASKED:
+                self._starting.marker.stopped()
         return self._code
 
     def stop(self) -> None:
@@ -143,6 +159,7 @@ class Agent:
                 # Aside, as for a client of the control socket: trying a model may take a minute.
                 threading.Thread(target=self._reload_on_signal, name="reload", daemon=True).start()
             watchman.look(time.monotonic())
+            self._starting.look()
             self._notifier.status(in_words(self._watch))
 
     def _shut_down(self) -> None:
@@ -204,13 +221,6 @@ class Agent:
 
     # --- what the parts are made of --------------------------------------------------------------
 
-    def _read(self) -> Config:
-        """The configuration, joined with its models. Raises UsageError with the first mistake."""
-        report = check(self._path, self._state)
-        if report.config is None:
-            raise refusal(self._path, report.mistakes)
-        return report.config
-
     def _unaccounted(self) -> dict[str, float]:
         """What the boot before this one did not write: it was killed, or lost power."""
         longest_s = self._config.store.flush_s + LOOK_S
@@ -230,6 +240,7 @@ class Agent:
             surroundings=self._surroundings,
             committed=publisher.notify if publisher is not None else lambda: None,
             hopeless=self._hopeless,
+            marker=self._starting.marker,
         )
 
     def _new_textfile(self) -> Textfile:
@@ -288,11 +299,11 @@ class Agent:
             raise EdgeError("a reload is under way already", "try again when it has ended")
         self._notifier.reloading()
         try:
-            config = self._read()
-            kept = self._needs_restart(config)
-            watch = Watch(config, self._path.absolute().parent, self._house)
-            with self._swapping:
-                self._swap(config, watch)
+            with self._starting.anew() as config:
+                kept = self._needs_restart(config)
+                watch = Watch(config, self._starting.beside, self._house)
+                with self._swapping:
+                    self._swap(config, watch)
         finally:
             self._reloading.release()
             self._notifier.ready()

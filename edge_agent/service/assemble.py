@@ -7,6 +7,7 @@ the worker and the replay hold in their hands. Read `runner.py` next.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -53,6 +54,8 @@ class Site:
     engine: EngineName | None = None  # replay's --engine and --threads win over the configuration
     threads: int | None = None
     shared: Shared | None = None  # None: the pipeline has model and cores for itself
+    #: Told the pipeline and the model's sha256 just before that is loaded.
+    loading: Callable[[str, str], None] = lambda pipeline, sha256: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembl
     """Build one pipeline. Raises UsageError and Refused with the model's fault."""
     spec = pipeline_spec(config, name)
     bundle = find(spec.model, site.state, site.beside)
+    site.loading(name, bundle.manifest.sha256)
     choice = choose(
         site.engine or spec.engine,  # type: ignore[arg-type]
         site.threads or spec.threads,

@@ -49,14 +49,17 @@ class Report:
     alerts: tuple[AlertTime, ...]
 
 
-def check(path: Path, state: Path | None, otherwise: Path | None = None) -> Report:
+def check(
+    path: Path, state: Path | None, otherwise: Path | None = None, beside: Path | None = None
+) -> Report:
     """Judge the configuration in `path` together with everything that it names.
 
     Installed models are looked for in `state`, else in the file's `store.path`, else in
-    `otherwise`; shipped ones are always there. Never raises for what a person wrote.
+    `otherwise`; shipped ones are always there. Files that it names lie in `beside`, by default its
+    own folder. Never raises for what a person wrote.
     """
-    loaded = read(path)
-    beside = path.absolute().parent
+    beside = beside or path.absolute().parent
+    loaded = read(path, beside)
     state = state or _stated_state(loaded.data, beside) or otherwise
     sources, pipelines = _entries(loaded.data, "sources"), _entries(loaded.data, "pipelines")
     bundles: dict[str, Bundle] = {}

@@ -192,6 +192,7 @@ class Housekeeping:
             for capture in watch.captures.values()
             if capture.facts.state == "lost"
         ]
+        reasons += [{"code": each.code, "since": rfc3339(each.since)} for each in watch.notices]
         reasons += [
             {"code": f"camera_{event.label}", "since": rfc3339(event.opened)}
             for event in watch.unwell()

@@ -17,6 +17,7 @@ from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
 from edge_agent.service.known_answer import KnownAnswer
 from edge_agent.service.ledger import Account
+from edge_agent.service.marker import Grip, fingerprint
 from edge_agent.service.meter import Effort, Meter, Rate
 from edge_agent.service.recorder import Recorder
 from edge_agent.store.rows import Judged
@@ -56,6 +57,7 @@ class Runner:
         self._failed = (0.0, "")
         self.beat = Beat(f"pipeline {assembled.spec.name}")
         assembled.pipeline.waits = self._waits
+        self.grip: Grip | None = None  # where it is marked which frame is at work
         self._usual_s: float | None = None  # what an inferred frame takes, smoothed
 
     @property
@@ -76,7 +78,25 @@ class Runner:
     def work(self, frame: Frame, around: Circumstances, ahead: Ahead | None = None) -> Outcome:
         """A pending frame's way to its verdict; `failed` when anything on it raises."""
         with self._lock:
-            return self._work(frame, around, ahead)
+            outcome = None
+            try:
+                outcome = self._work(frame, around, ahead)
+                return outcome
+            finally:
+                if self.grip is not None:
+                    self.grip.put_down(inferred=outcome is not None and outcome.skip is None)
+
+    def takes(self, frame: Frame) -> bool:
+        """Mark it as the one at work. False for one that ended the agent before: it has failed."""
+        if self.grip is None:
+            return True
+        mark = fingerprint(frame.data)
+        if mark in self.grip.refused:
+            self.account.fail()
+            self._failed = (monotonic(), "a frame that ended the agent again and again")
+            return False
+        self.grip.take(mark)
+        return True
 
     def question(self, now: float) -> None:
         """Between two frames, with the lock that keeps them apart."""

@@ -43,6 +43,7 @@ def live_status(
     uplink = None if publisher is None else publisher.facts()
     sources = {name: capture.facts for name, capture in watch.captures.items()}
     reasons = [
+        *(_reason(each.code, each.message, each.next) for each in watch.notices),
         *_source_reasons(sources, surroundings.now()),
         *_pause_reasons(surroundings),
         *_uplink_reasons(uplink, depth),
@@ -53,7 +54,9 @@ def live_status(
         *_output_reasons(watch),
         *_board_reasons(surroundings),
     ]
-    blind = bool(sources) and all(facts.state in BLIND for facts in sources.values())
+    blind = not watch.runners or (
+        bool(sources) and all(facts.state in BLIND for facts in sources.values())
+    )
     verdict = "down" if blind else ("degraded" if reasons else "well")
     return {
         **_document(store.identity, verdict, reasons, depth),

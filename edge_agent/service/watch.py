@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -24,12 +24,14 @@ from edge_agent.service.capture import Capture
 from edge_agent.service.input import bound_s, max_age_s, source_of
 from edge_agent.service.ledger import Account
 from edge_agent.service.lookout import Lookout
+from edge_agent.service.marker import Marker
 from edge_agent.service.outputs import Outputs
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.service.sharing import Shared
 from edge_agent.service.signals import one_signal
 from edge_agent.service.slot import NewestFrame
+from edge_agent.service.standin import Notice
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.windows import Windows
@@ -50,6 +52,7 @@ class House:
     surroundings: Surroundings
     committed: Callable[[], None]
     hopeless: Callable[[str], None]
+    marker: Marker | None = None
     accounts: dict[str, Account] = field(default_factory=dict)  # by pipeline
     numbers: dict[str, Iterator[int]] = field(default_factory=dict)  # of frames, by source
     #: By pipeline and rule: until when its coverage is written, and why nobody watched since.
@@ -59,9 +62,15 @@ class House:
 class Watch:
     """Build, start, stop. `runners`, `captures` and `windows` are what `status` reads."""
 
-    def __init__(self, config: Config, beside: Path, house: House) -> None:
-        """Load every model. Raises UsageError and Refused before anything has started."""
+    def __init__(
+        self, config: Config, beside: Path, house: House, notices: tuple[Notice, ...] = ()
+    ) -> None:
+        """Load every model. Raises UsageError and Refused before anything has started.
+
+        `notices`: what is different in it from the configuration that was written.
+        """
         self.config = config
+        self.notices = notices
         self._house = house
         self._shared = Shared() if len(config.pipelines) > 1 else None
         self.outputs = Outputs(config.outputs, house.surroundings.now)
@@ -73,6 +82,10 @@ class Watch:
         self._sources = Group("sources", house.hopeless)
         self._workers = Group("pipelines", house.hopeless)
         self._switches = Group("outputs", house.hopeless)
+        if house.marker is not None:
+            models = {name: each.assembled.model.sha256 for name, each in self.runners.items()}
+            for name, grip in house.marker.grips(models).items():
+                self.runners[name].grip = grip
 
     def start(self) -> None:
         now = self._house.surroundings.now()
@@ -154,9 +167,10 @@ class Watch:
         house = self._house
         identity = house.store.identity
         ident = Ident(identity.store, identity.boot)
-        assembled = assemble(
-            self.config, name, Site(house.state, beside, ident, shared=self._shared), stopwatch
-        )
+        site = Site(house.state, beside, ident, shared=self._shared)
+        if house.marker is not None:
+            site = replace(site, loading=house.marker.loading)
+        assembled = assemble(self.config, name, site, stopwatch)
         house.store.keep_config(assembled.about.config_sha256, assembled.canonical)
         desk = Desk(
             house.store,

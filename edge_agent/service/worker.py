@@ -56,6 +56,8 @@ class Worker:
             away = self._slot.away()
             if away:
                 runner.away(away)
+            if not runner.takes(frame):
+                continue
             around = self._surroundings.around(runner.name, frame, self._max_age_s)
             outcome = runner.work(frame, around)
             runner.beat.begin("counting a frame", AROUND_S)

@@ -199,6 +199,8 @@ def test_every_reason_that_is_given_is_in_the_schema() -> None:
     given = set(re.findall(r'_reason\(\s*"(\w+)"', text)) | {NotRunning.code}
     given |= set(re.findall(r'yield "(\w+)"', text))
     given |= set(re.findall(r'silent\.code = "(\w+)"', text))
+    standin = (resources.files("edge_agent") / "service/standin.py").read_text("utf-8")
+    given |= set(re.findall(r'Notice\("(\w+)"', standin))
     given |= {f"camera_{label}" for label in ("black", "covered", "frozen", "blurred", "moved")}
     assert given == known
 

@@ -1,0 +1,95 @@
+"""Which configuration is run, and with what in the place of what: at a start, and at a reload.
+
+A start that follows a series of ends leaves out what ended the agent (`standin.py`); a reload,
+which a person asks for, tries everything anew. Read `marker.py` first: how a start learns of the
+one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_agent.config.load import refusal
+from edge_agent.config.schema import Config
+from edge_agent.service.check import check
+from edge_agent.service.marker import Marker
+from edge_agent.service.standin import Notice, StoodIn, config_notice, stand_in
+
+log = logging.getLogger("edge_agent.start")
+
+
+class Start:
+    """The file of a configuration and the state directory; `beside` is where its names lie."""
+
+    def __init__(self, path: Path, state: Path) -> None:
+        self._path = path
+        self._state = state
+        self._sha = ""
+        self.beside = path.absolute().parent
+        self.marker = Marker(state)
+
+    def read(self) -> Config:
+        """The file, joined with its models. Raises UsageError with the first mistake."""
+        self._sha = hashlib.sha256(self._path.read_bytes()).hexdigest()
+        report = check(self._path, self._state)
+        if report.config is None:
+            raise refusal(self._path, report.mistakes)
+        return report.config
+
+    def begin(self, config: Config) -> StoodIn:
+        """The state directory is held: what is run of `config`, which was just read."""
+        marker = self.marker
+        marker.begin(self._sha)
+        notices: tuple[Notice, ...] = ()
+        blamed = [each for each in marker.asides if each.blame.what == self._sha]
+        if blamed and (good := self._good()) is not None:
+            config, notices = good, (config_notice(self._path, blamed[0].since),)
+        stood = stand_in(config, self._state, self.beside, marker)
+        stood = StoodIn(stood.config, (*notices, *stood.notices))
+        for notice in stood.notices:
+            log.error("%s code=%s next=%r", notice.message, notice.code, notice.next)
+        return stood
+
+    @contextmanager
+    def anew(self) -> Iterator[Config]:
+        """A reload: the file is read, and whatever was blamed gets another chance.
+
+        What fails inside leaves everything as it was. Raises as `read`.
+        """
+        asides, sha, beside = self.marker.asides, self._sha, self.beside
+        try:
+            config = self.read()
+            self.marker.asides, self.beside = (), self._path.absolute().parent
+            yield config
+        except BaseException:
+            self.marker.asides, self._sha, self.beside = asides, sha, beside
+            raise
+        finally:
+            self.marker.running(self._sha)
+
+    def running(self) -> None:
+        """Everything is at work."""
+        self.marker.running(self._sha)
+
+    def look(self) -> None:
+        """From time to time: has it held for long enough?"""
+        self.marker.look(time.monotonic(), self._path)
+
+    def _good(self) -> Config | None:
+        """The configuration that held before; None where there is none, or it does not fit now."""
+        if self.marker.good_config is None:
+            return None
+        copy, beside = self.marker.good_config
+        report = check(copy, self._state, beside=beside)
+        if report.config is None:
+            log.error(
+                "the last good configuration does not fit mistake=%r", str(report.mistakes[0])
+            )
+            return None
+        self.beside = beside
+        return report.config

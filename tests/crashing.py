@@ -1,0 +1,65 @@
+"""`edge-agent run` that dies of a signal where the file ORDERS says so, as native code does.
+
+    python crashing.py CONFIG STATE ORDERS
+
+ORDERS is JSON: {"model": sha256} dies when that model is invoked, {"frame": true} on a picture that
+is all white, {"site": name} while a configuration with that `device.site` is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge_agent.engines.interpreter import InterpreterEngine
+from edge_agent.host.log import start_log
+from edge_agent.policy.secrecy import Scrubber
+from edge_agent.service import marker, models
+from edge_agent.service.agent import Agent
+from edge_agent.service.watch import Watch
+
+ORDERS = Path(sys.argv[3])
+crashing: set[int] = set()
+load, invoke, build = models.load, InterpreterEngine.invoke, Watch.__init__
+
+
+def order(name: str) -> Any:
+    return json.loads(ORDERS.read_text()).get(name) if ORDERS.exists() else None
+
+
+def die() -> None:
+    signal.raise_signal(signal.SIGSEGV)  # to this very thread, as a crash is
+
+
+def load_and_note(content: bytes, *rest: Any) -> Any:
+    engine = load(content, *rest)
+    if hashlib.sha256(content).hexdigest() == order("model"):
+        crashing.add(id(engine))
+    return engine
+
+
+def invoke_or_die(self: InterpreterEngine, tensor: Any) -> Any:
+    if id(self) in crashing or (order("frame") and tensor.min() == tensor.max()):
+        die()
+    return invoke(self, tensor)
+
+
+def build_or_die(self: Watch, config: Any, *rest: Any) -> None:
+    if order("site") and config.device.site == order("site"):
+        die()
+    build(self, config, *rest)
+
+
+if order("settles"):
+    marker.SETTLED_S = 1.0  # so that a test need not wait for ten minutes
+models.load = load_and_note
+InterpreterEngine.invoke = invoke_or_die  # type: ignore[method-assign]
+Watch.__init__ = build_or_die  # type: ignore[method-assign]
+start_log("text", Scrubber(()))
+agent = Agent(Path(sys.argv[1]), Path(sys.argv[2]))
+agent.install_signals()
+sys.exit(agent.run())
