@@ -1,10 +1,10 @@
 """Frigate's motion detector on the same video as our motion gate, in turns, frame by frame.
 
-Its own code (`frigate/motion/improved_motion.py`) is run in place, from a checkout that is named, with
+Its own code (frigate/motion/improved_motion.py) is run in place, from a checkout, with
 the defaults of its configuration; only the modules that it imports from the rest of Frigate are
 stood in for. Both get what they get in service:
-Frigate the grey plane of a YUV frame, ours the BGR picture. Needs scipy and imutils beside numpy and
-OpenCV. Its tracker, its processes, queues and shared memory are not run: this is one step of both.
+Frigate the grey plane of a YUV frame, ours the BGR picture. Needs scipy and imutils beside
+numpy and OpenCV. Its tracker, processes, queues and shared memory are not run: this is one step.
 
     python benchmarks/frigate.py CHECKOUT VIDEO
 """
