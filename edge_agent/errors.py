@@ -55,6 +55,12 @@ class NoRoom(EdgeError):
     code = "no_room"
 
 
+class Damaged(EdgeError):
+    """The database is damaged; the service sets it aside and salvages what it can."""
+
+    code = "damaged"
+
+
 class SourceLost(EdgeError):
     """A source stalled, vanished or would not open; the capture loop reopens it with back-off."""
 

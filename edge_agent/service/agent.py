@@ -32,6 +32,7 @@ from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import Keeper
 from edge_agent.service.metrics import Textfile
+from edge_agent.service.opening import open_for_service
 from edge_agent.service.proof import Proof
 from edge_agent.service.start import Start
 from edge_agent.service.status import live_status
@@ -41,7 +42,6 @@ from edge_agent.service.thermal import Thermal
 from edge_agent.service.watch import STOP_S as WATCH_STOP_S
 from edge_agent.service.watch import House, Watch
 from edge_agent.service.watchman import Threads, Watchman
-from edge_agent.store.record import open_store
 from edge_agent.store.rows import Draft, StoredEvent
 from edge_agent.types import Priority
 from edge_agent.uplink.outbox import Identity
@@ -88,7 +88,7 @@ class Agent:
             raise
 
     def _run(self) -> int:
-        with open_store(self._state) as store:
+        with open_for_service(self._state) as store:
             self._store = store
             store.start()
             stood_in = self._starting.begin(self._config)
@@ -140,7 +140,7 @@ class Agent:
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)
-        keeper = Keeper(self._store, self._surroundings, lambda: self._config.store)
+        keeper = Keeper(self._house, self._state, lambda: self._config.store)
         self._upkeep.start("keeper", keeper.run)
         identity = self._store.identity
         log.info(

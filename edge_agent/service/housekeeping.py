@@ -75,6 +75,7 @@ class Housekeeping:
         self._refusal = ""
         self.beat = Beat("housekeeping", renewable=True)
         self._refused_since: float | None = None
+        self._began = self._flushed
         self._patience = 0.0  # after a refusal the disk is left alone until then
 
     def run(self, stop: threading.Event) -> None:
@@ -206,6 +207,9 @@ class Housekeeping:
             {"code": "model_lies", "since": rfc3339(runner.known.since)}
             for runner in watch.runners.values()
             if runner.known.since is not None
+        ]
+        reasons += [
+            {"code": each.code, "since": rfc3339(self._began)} for each in self._store.troubles
         ]
         if self._store.database.refusal is None:
             self._refused_since = None

@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from edge_agent.config.schema import Store as StoreConfig
-from edge_agent.errors import EdgeError, NoRoom
-from edge_agent.service.surroundings import Surroundings
-from edge_agent.store.record import Store
+from edge_agent.errors import Damaged, EdgeError, NoRoom
+from edge_agent.service.opening import is_back
+from edge_agent.service.watch import House
 from edge_agent.store.retention import MB, Limits, Retention
+from edge_agent.store.salvage import mark
 
 log = logging.getLogger("edge_agent.keeper")
 
@@ -24,16 +27,24 @@ BREATH_S = 0.02
 #: A disk that refuses is tried again so often.
 PATIENCE_S = 5.0
 DAY_S = 86400.0
+#: The quota of a store in memory.
+MEMORY_BYTES = 8 * MB
+#: So often a disk is asked again behind a store in memory, and so long its queue is waited for.
+ASK_S = 30.0
+HOLD_S = 600.0
 
 
 class Keeper:
     """`config` gives the limits that hold now; a reload changes them."""
 
-    def __init__(
-        self, store: Store, surroundings: Surroundings, config: Callable[[], StoreConfig]
-    ) -> None:
-        self._store = store
-        self._surroundings = surroundings
+    def __init__(self, house: House, state: Path, config: Callable[[], StoreConfig]) -> None:
+        """`state`: the directory that the store should lie in."""
+        self._store = store = house.store
+        self._surroundings = house.surroundings
+        self._hopeless = house.hopeless
+        self._state = state
+        self._stands_in = store.database.path.parent != state
+        self._began = self._asked = house.surroundings.now()
         self._config = config
         self._retention = Retention(store.database, store.outbox, store.identity)
         self._refusal = ""
@@ -46,21 +57,43 @@ class Keeper:
     def _look(self) -> float:
         """Seconds until the next one."""
         now = self._surroundings.now()
+        if self._stands_in:
+            self._return(now)
         try:
             if self._refusal or self._store.database.refusal is not None:
                 self._make_room(now)
-            self._retention.keep_reserve()
+            if not self._stands_in:
+                self._retention.keep_reserve()
             more = self._retention.look(
-                limits(self._config()), now, self._surroundings.clock_word == "synced"
+                self._limits(), now, self._surroundings.clock_word == "synced"
             )
+        except Damaged as damage:
+            mark(self._state)
+            self._hopeless(f"the database: {damage.message}")
+            return PATIENCE_S
         except EdgeError as refusal:
             self._is_refused(refusal)
             return PATIENCE_S
         self._has_recovered()
         return BREATH_S if more else LOOK_S
 
+    def _limits(self) -> Limits:
+        found = limits(self._config())
+        return replace(found, quota=min(found.quota, MEMORY_BYTES)) if self._stands_in else found
+
+    def _return(self, now: float) -> None:
+        """The store lies in memory: start anew on the disk when that is possible."""
+        if now - self._asked < ASK_S:
+            return
+        self._asked = now
+        waits = self._store.outbox.depth().depth and now - self._began < HOLD_S
+        if not waits and is_back(self._state):
+            self._hopeless("the store in memory: the disk takes writes again")
+
     def _make_room(self, now: float) -> None:
-        """Raises NoRoom or EdgeError while there is none."""
+        """Raises NoRoom or EdgeError while there is none, Damaged where that is the trouble."""
+        if isinstance(self._store.database.refusal, Damaged):
+            raise self._store.database.refusal
         if not self._retention.make_room(now):
             raise NoRoom(
                 f"no space is left on the disk of {self._store.database.path}, and nothing more"

@@ -204,13 +204,14 @@ def _lie_reasons(watch: Watch, now: float) -> list[dict[str, str]]:
 
 
 def _disk_reasons(watch: Watch, store: Store) -> list[dict[str, str]]:
-    """What the disk does not take."""
+    """What is to be known of the database, and what the disk does not take."""
+    found = [_reason(each.code, each.message, each.next) for each in store.troubles]
     refusal = store.database.refusal
     if refusal is None:
-        return []
+        return found
     waiting = sum(runner.recorder.waiting for runner in watch.runners.values())
     message = f"{refusal.message}; {waiting} events wait in memory"
-    return [_reason("disk_refuses", message, refusal.next)]
+    return [*found, _reason("disk_refuses", message, refusal.next)]
 
 
 def _camera_reasons(watch: Watch) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from edge_agent.errors import EdgeError, Refused
+from edge_agent.errors import Damaged, EdgeError, Refused
 from edge_agent.store.disk import check_writable, disk_errors, make_folder
 from edge_agent.store.migrate import LATEST, migrate, version
 from edge_agent.store.rows import Identity
@@ -82,17 +82,18 @@ class Database:
                 self.refusal = None
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _noted(self, kind: type[EdgeError] = EdgeError) -> Iterator[None]:
         """Keep what the disk says until it takes something again."""
         try:
             yield
-        except EdgeError as refusal:
-            self.refusal = refusal
+        except kind as refusal:
+            if refusal.__cause__ is not None:  # the disk's word, not a rule of ours
+                self.refusal = refusal
             raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        with self.lock, disk_errors(self.path):
+        with self.lock, self._noted(Damaged), disk_errors(self.path):
             yield self.connection
 
     def wait_at_most(self, seconds: float) -> None:
@@ -169,9 +170,9 @@ def read_header(path: Path) -> int | None:
     if not header.startswith(b"SQLite format 3\0"):
         if _has_more(path, "-wal") or _has_more(path, "-journal"):
             return None
-        raise EdgeError(
+        raise Damaged(
             f"{path} is damaged, or not an SQLite database",
-            "move it away, and start with a new one",
+            "start the agent: it sets the file aside and carries over what can be read",
         )
     number, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
     if number > LATEST:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent.errors import EdgeError, NoRoom, UsageError
+from edge_agent.errors import Damaged, EdgeError, NoRoom, UsageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
@@ -102,9 +102,9 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> EdgeError | None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return EdgeError(f"another program keeps {path} locked", f"find it with: fuser {path}")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return EdgeError(
+            return Damaged(
                 f"{path} is damaged: {error}",
-                "stop the agent, move the file and its -wal away, and start with a new one",
+                "start the agent: it sets the file aside and carries over what can be read",
             )
     return None
 

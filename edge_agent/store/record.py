@@ -12,7 +12,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,12 +49,22 @@ def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
     return Store(open_database(state, tuning))
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something about this store that a person should know, as `status` and `health` say it."""
+
+    code: str
+    message: str
+    next: str
+
+
 class Store:
     """What the service writes with. A context manager; `outbox` is the publisher's part."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._held: int | None = None
+        self.troubles: tuple[Trouble, ...] = ()
         with database.reading() as connection:
             self._identity = identity(connection)
         self.outbox = outbox.Outbox(database)
