@@ -51,7 +51,7 @@ record, Store.record = Store.record, hang_at_the_disk  # type: ignore[method-ass
 hanging(InterpreterEngine, "invoke", "invoke")
 hanging(Scene, "read", "capture")
 hanging(Session, "wait", "mqtt")
-publisher.LATE_S = capture.GRACE_S = 2.0  # so that a test need not wait
+publisher.LATE_S = capture.GRACE_S = 4.0  # so that a test need not wait
 start_log("text", Scrubber(()))
 agent = Agent(Path(sys.argv[1]), Path(sys.argv[2]))
 agent.install_signals()

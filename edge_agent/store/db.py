@@ -31,6 +31,7 @@ PATIENCE_S = 5.0
 WEAR = "wear"
 #: The service waits no longer: what it cannot write yet it keeps, and goes on watching.
 SERVICE_PATIENCE_S = 1.0
+HARDLY_S = 0.02
 #: The log of a small disk is no larger than such a part of it: what stands in it must still fit
 #: into the database when the disk is full.
 LOG_PART = 16
@@ -59,6 +60,8 @@ class Database:
         self.path = path
         self.connection = connection
         self.lock = threading.RLock()
+        self._patience_s: float | None = None
+        self._is_hasty = False
         self.refusal: EdgeError | None = None  # why the disk took no writes at the last attempt
 
     @contextmanager
@@ -68,7 +71,7 @@ class Database:
         Raises NoRoom, EdgeError, or sqlite3.IntegrityError where a rule of the schema is broken.
         """
         with self.lock, self._noted(), disk_errors(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             before = self.connection.total_changes
             try:
                 yield self.connection
@@ -97,9 +100,26 @@ class Database:
             yield self.connection
 
     def wait_at_most(self, seconds: float) -> None:
-        """For another process that writes."""
+        """For another process that writes. Only once: as long as it keeps the file locked the next
+        ones, of whatever thread, hardly wait; one after the other they would take many times it.
+        """
+        self._patience_s = seconds
         with self.lock, disk_errors(self.path):
-            self.connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
+            self._set_patience(seconds)
+
+    def _begin(self) -> None:
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            if self._patience_s is not None:
+                self._set_patience(HARDLY_S)
+            raise
+        if self._patience_s is not None and self._is_hasty:
+            self._set_patience(self._patience_s)
+
+    def _set_patience(self, seconds: float) -> None:
+        self._is_hasty = seconds == HARDLY_S
+        self.connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
 
     def close(self) -> None:
         with self.lock, disk_errors(self.path):

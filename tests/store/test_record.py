@@ -370,3 +370,23 @@ def test_document_of_a_stored_event_is_the_document_of_the_event(
             stored = reader.event(event.id)
             document = event_document(event, about)
             assert json.dumps(event_document(stored.event, stored.about)) == json.dumps(document)
+
+
+def test_of_a_locked_file_only_the_first_waits(state: Path, store: Store) -> None:
+    """Many threads that waited one after the other would count as hanging."""
+
+    def patience_ms() -> int:
+        return int(rows(store, "PRAGMA busy_timeout")[0][0])
+
+    frames = Batch(frames=(FramesRow("dock", 0.0, 1.0, 1, {}),))
+    store.start()
+    patient = patience_ms()
+    other = sqlite3.connect(state / "edge.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(EdgeError, match="locked"):
+        store.record(frames)
+    assert patience_ms() < patient / 10
+    other.execute("ROLLBACK")
+    other.close()
+    store.record(frames)
+    assert patience_ms() == patient
