@@ -28,6 +28,7 @@ def commands(given: argparse.Namespace) -> Iterator[list[str]]:
     """What can be run with what was named."""
     yield ["store_writes.py"]
     yield ["uplink.py"]
+    yield ["thermal.py"]
     events = "1000000" if given.long else "100000"
     yield ["store_million.py", "--events", events]
     yield ["long_run.py", "--frames", "1000000" if given.long else "20000"]

@@ -17,6 +17,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from figures import tell
+
 from edge_agent.host.fake_board import JETSON_ORIN_NANO, RASPBERRY_PI_4, BoardSpec, FakeBoard
 from edge_agent.host.fake_day import DAY, Governed, Record, Steering, Switch, Task, Ungoverned, live
 from edge_agent.policy.shares import Demand
@@ -70,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     drawn: dict[str, Record] = {}
+    ours: list[Record] = []
     with ProcessPoolExecutor(2) as pool:
         for board, cores in BOARDS:
             print(f"\n{board.name}, {cores:g} of {board.cores} cores wanted, target 75 C")
@@ -80,10 +83,25 @@ def main() -> None:
                     cases = [Case(board, cores, ambient, steering, seed) for seed in seeds]
                     records = list(pool.map(run, cases))
                     print(f"{ambient:4.0f} C   {steering:9s} {worst(records)}", flush=True)
+                    if steering == "governor":
+                        ours += records
                     if (board, ambient) == DRAWN:
                         drawn[steering] = records[0]
+    print()
+    verdicts(ours)
     if options.plot is not None:
         options.plot.write_text(svg(drawn), encoding="utf-8")
+
+
+def verdicts(records: Sequence[Record]) -> None:
+    """What was promised of the governor, over all boards, ambients and seeds."""
+    gaps = [each.shortest_gap_s for each in records if each.shortest_gap_s is not None]
+    tell("heat: above the target", max(each.over_c for each in records), 1.5, "K")
+    tell("heat: steady within", max(each.steady_c for each in records), 1.0, "K")
+    tell("heat: between two changes", min(gaps), 60.0, "s", least=True)
+    part = 100 * min(each.part for each in records)
+    tell("heat: of the best constant rate", part, 95.0, "%", least=True)
+    tell("heat: kernel throttling", max(each.throttled_s for each in records), 0.0, "s")
 
 
 # --- the plot ------------------------------------------------------------------------------------

@@ -53,6 +53,9 @@ SLOW_STEP, QUICK_STEP = 0.75, 1.15
 #: Both must have lasted.
 SLOW_FOR_S, QUICK_FOR_S = 60.0, 180.0
 
+#: What so long at the floor does not cure is no heat.
+CURED_S = 900.0
+
 _SELF_MADE = frozenset({Trouble.THROTTLED, Trouble.SOFT_LIMIT, Trouble.CAPPED})
 
 
@@ -109,6 +112,7 @@ class Governor:
         self._patience = _Patience()
         self._ceiling: float | None = None
         self._throttled = False
+        self._accepted, self._floor_s = 1.0, 0.0
         self._demands: tuple[Demand, ...] = ()
         self.points = Points()
 
@@ -189,7 +193,7 @@ class Governor:
 
     def _by_slowness(self, glance: Glance, dt: float) -> None:
         self._heat = None  # what was known of the temperature is old when it comes back
-        slowness, patience = glance.slowness, self._patience
+        slowness, patience = self._unaccepted(glance.slowness, dt), self._patience
         itself = bool(glance.troubles & _SELF_MADE)
         slow = itself or (slowness is not None and slowness >= SLOW_FROM)
         quick = not itself and (slowness is None or slowness <= SLOW_UNTIL)
@@ -206,6 +210,20 @@ class Governor:
                 self._raise(glance.time, None, "cool")
             else:
                 self._raise(glance.time, more, times or "no sensor")
+
+    def _unaccepted(self, slowness: float | None, dt: float) -> float | None:
+        """The slowness but for what a quarter of an hour at the floor did not cure.
+
+        That is no heat: an idle clock is a slow one too. Without this it would hold for ever.
+        """
+        if slowness is None:
+            return None
+        self._accepted = max(1.0, min(self._accepted, slowness))
+        at_floor = self.points.level == LEVELS and slowness > self._accepted * SLOW_UNTIL
+        self._floor_s = self._floor_s + dt if at_floor else 0.0
+        if self._floor_s >= CURED_S:
+            self._accepted, self._floor_s = slowness, 0.0
+        return slowness / self._accepted
 
     # --- one change of point ---------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class Thermal:
         self._surroundings.tell_board(replace(facts, since=since))
 
     def _log(self, before: Points, points: Points) -> None:
-        if points is before:
+        if points == before:
             return
         rates = ",".join(
             f"{name}:{point.max_fps:.2f}"

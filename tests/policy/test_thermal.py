@@ -116,9 +116,18 @@ def test_without_a_sensor_slow_invokes_are_heat_and_quick_ones_give_it_back() ->
     slow = after(70, None, governor, start=300, slowness=1.6)
     assert sum(rates(slow)) < 15.0
     assert slow.reason == "1.6 x slower"
-    slower = after(1800, None, governor, start=370, slowness=1.6)
+    slower = after(900, None, governor, start=370, slowness=1.6)
     assert rates(slower) == (0.5, 0.5)
-    assert after(7200, None, governor, start=2170, slowness=1.0).level == 0
+    assert after(7200, None, governor, start=1270, slowness=1.0).level == 0
+
+
+def test_what_the_floor_does_not_cure_is_no_heat() -> None:
+    governor = Governor(SPEC)
+    assert rates(after(900, None, governor, slowness=1.6)) == (0.5, 0.5)
+    assert after(7200, None, governor, start=900, slowness=1.6).level == 0
+    assert after(600, None, governor, start=8100, slowness=2.4).level > 0  # slower still
+    after(7200, None, governor, start=8700, slowness=1.0)
+    assert after(600, None, governor, start=15900, slowness=1.6).level > 0  # forgotten again
 
 
 def test_a_reload_shares_anew_and_keeps_what_the_heat_allows() -> None:
