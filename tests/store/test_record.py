@@ -379,7 +379,6 @@ def test_of_a_locked_file_only_the_first_waits(state: Path, store: Store) -> Non
         return int(rows(store, "PRAGMA busy_timeout")[0][0])
 
     frames = Batch(frames=(FramesRow("dock", 0.0, 1.0, 1, {}),))
-    store.start()
     patient = patience_ms()
     other = sqlite3.connect(state / "edge.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
