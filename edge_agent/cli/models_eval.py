@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: What is told of a model, and in which words.
 WORDS = {
     "accuracy": "accuracy",
+    "mean_iou": "mean IoU",
     "auc": "ROC AUC",
     "f1": "F1",
     "precision": "precision",
@@ -33,7 +34,8 @@ MOST_CLASSES = 6
     "--truth",
     type=click.Path(path_type=Path),
     required=True,
-    help="CSV or JSON lines: file,label or file,label,x0,y0,x1,y1 or file,anomaly,from,to.",
+    help="CSV or JSON lines: file,label or file,label,x0,y0,x1,y1 or file,label,x,y or file,mask "
+    "or file,anomaly,from,to.",
 )
 @click.option("--against", help="Another model on the same inputs: a bundle, or a bare .tflite.")
 @config_option
@@ -47,7 +49,8 @@ def evaluate(
     state: Path | None,
     as_json: bool,
 ) -> int:
-    """Judge NAME by a truth file: F1 of detections, confusion of classes, AUC of anomalies.
+    """Judge NAME by a truth file: F1 of detections and key points, confusion of classes, IoU of
+    areas, AUC of anomalies.
 
     A bare .tflite behind --against is taken for the same network in other numbers (float and
     int8): the manifest of NAME applies to it too.
@@ -109,18 +112,20 @@ def _say_counts(family: str, judged: Evaluation) -> None:
 def _say_labels(labels: Mapping[str, Mapping[str, Any]]) -> None:
     from edge_agent.cli.render import table
 
-    if labels:
-        columns = ("label", "F1", "precision", "recall", "hits", "false", "missed")
-        keys = ("f1", "precision", "recall")
-        rows = [
-            (
-                label or "nothing",
-                *(_number(told[key]) for key in keys),
-                *(str(told[key]) for key in ("hits", "false", "missed")),
-            )
-            for label, told in labels.items()
-        ]
-        table(columns, rows, fold="label")
+    if not labels:
+        return
+    ratios = {"f1": "F1", "iou": "IoU", "precision": "precision", "recall": "recall"}
+    ratios = {key: word for key, word in ratios.items() if key in next(iter(labels.values()))}
+    counts = ("hits", "false", "missed")
+    rows = [
+        (
+            label or "nothing",
+            *(_number(told[key]) for key in ratios),
+            *(str(told[key]) for key in counts),
+        )
+        for label, told in labels.items()
+    ]
+    table(("label", *ratios.values(), *counts), rows, fold="label")
 
 
 def _say_confusion(confusion: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Numbers: TypeAlias = NDArray[np.float64]
+    Classes: TypeAlias = NDArray[np.uint8]
 
 #: Overlap (intersection over union) from which on a detection is right.
 ENOUGH = 0.5
+#: A point is right within this part of the picture's width and height.
+NEAR = 0.05
+#: Of a segmentation: as many classes as a byte numbers, and the one that is none.
+CLASSES, UNJUDGED = 256, 255
 
 #: What is really in a picture: a label and its box in 0..1.
 Labelled: TypeAlias = tuple[str, Box]
@@ -50,6 +56,11 @@ class Tally:
     @property
     def f1(self) -> float | None:
         return _ratio(2 * self.hits, 2 * self.hits + self.false + self.missed)
+
+    @property
+    def iou(self) -> float | None:
+        """Of pixels: intersection over union."""
+        return _ratio(self.hits, self.hits + self.false + self.missed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +116,81 @@ def confusion(pairs: Iterable[tuple[str, str]], labels: Sequence[str] = ()) -> C
     return Confusion(names, tuple(map(tuple, counts)))
 
 
-def matched(found: Sequence[Detection], truths: Sequence[Labelled]) -> Mapping[str, Tally]:
+#: How well a found box fits a true one, the better the greater; None: not at all.
+Fit: TypeAlias = "Callable[[Box, Box], float | None]"
+
+
+def overlapping(found: Box, true: Box) -> float | None:
+    """Of boxes that are drawn around objects."""
+    overlap = iou(found, true)
+    return overlap if overlap >= ENOUGH else None
+
+
+def centred(found: Box, true: Box) -> float | None:
+    """Of boxes that tell a place only (fomo): the middle of one lies in the other."""
+    inside = _holds(true, _middle(found)) or _holds(found, _middle(true))
+    return -math.dist(_middle(found), _middle(true)) if inside else None
+
+
+def near(found: Box, true: Box) -> float | None:
+    """Of points."""
+    distance = max(abs(found[0] - true[0]), abs(found[1] - true[1]))
+    return -distance if distance <= NEAR else None
+
+
+def matched(
+    found: Sequence[Detection], truths: Sequence[Labelled], fit: Fit = overlapping
+) -> Mapping[str, Tally]:
     """One picture: what each label came to."""
     free = list(truths)
     tallies = {label: Tally() for label in (*(f.label for f in found), *(t[0] for t in truths))}
     for detection in sorted(found, key=lambda each: -each.score):
-        mine = [truth for truth in free if truth[0] == detection.label]
-        best = max(mine, key=lambda truth: iou(detection.box, truth[1]), default=None)
-        if best is not None and iou(detection.box, best[1]) >= ENOUGH:
-            free.remove(best)
+        fits = [
+            (how_well, truth)
+            for truth in free
+            if truth[0] == detection.label
+            and (how_well := fit(detection.box, truth[1])) is not None
+        ]
+        if fits:
+            free.remove(max(fits, key=lambda each: each[0])[1])
             tallies[detection.label] += Tally(hits=1)
         else:
             tallies[detection.label] += Tally(false=1)
     for label, _ in free:
         tallies[label] += Tally(missed=1)
     return tallies
+
+
+class Pixels:
+    """Counts of the pixels of any number of pictures, by what is true and what was said.
+
+    Classes are 0..255. Pixels of the true class `UNJUDGED` do not count, as in Pascal VOC.
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((CLASSES, CLASSES), np.int64)
+
+    def add(self, true: Classes, said: Classes) -> None:
+        """One picture, twice."""
+        pairs = true.astype(np.intp) * CLASSES + said
+        counts = np.bincount(pairs.ravel(), minlength=CLASSES * CLASSES)
+        self._counts += counts.reshape(CLASSES, CLASSES)
+        self._counts[UNJUDGED] = 0
+
+    @property
+    def accuracy(self) -> float | None:
+        return _ratio(int(self._counts.trace()), int(self._counts.sum()))
+
+    @property
+    def tallies(self) -> Mapping[int, Tally]:
+        """Of each class that is true or was said somewhere."""
+        hits = self._counts.diagonal()
+        said, true = self._counts.sum(0), self._counts.sum(1)
+        return {
+            place: Tally(int(hits[place]), int((said - hits)[place]), int((true - hits)[place]))
+            for place in range(UNJUDGED)
+            if said[place] or true[place]
+        }
 
 
 def iou(a: Box, b: Box) -> float:
@@ -129,6 +200,14 @@ def iou(a: Box, b: Box) -> float:
     shared = max(0.0, width) * max(0.0, height)
     union = _area(a) + _area(b) - shared
     return shared / union if union > 0 else 0.0
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def _holds(box: Box, point: tuple[float, float]) -> bool:
+    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
 def _area(box: Box) -> float:

@@ -1,8 +1,6 @@
 """A model against the truth: `models eval`, for one model or for two on the same inputs.
 
-The model sees and answers as `infer` does. Rules: of a classification the best class counts,
-however low its score; of detections those from the manifest's `min_score` on; of an anomaly every
-window that lies wholly within one stretch. Metrics are `policy/statistics.py`'s.
+The model sees and answers as `infer` does; what its answers are worth, `judging.py` says.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from edge_agent.bundles.anatomy import dissect, model_bytes
 from edge_agent.bundles.bundle import Bundle, sha256_of
@@ -20,22 +18,20 @@ from edge_agent.bundles.main_input import main_input
 from edge_agent.bundles.manifest import ImageInput, Normalize, Requires
 from edge_agent.config.wording import did_you_mean, printable
 from edge_agent.errors import EdgeError, UsageError
-from edge_agent.policy.statistics import ENOUGH, Tally, auc, confusion, matched
 from edge_agent.ports import Source
 from edge_agent.service.inference import inference
 from edge_agent.service.input import open_input
+from edge_agent.service.judging import DIGITS, Answer, judge
 from edge_agent.service.models import Demand, Opened, open_first
 from edge_agent.service.trial import open_offered
-from edge_agent.service.truth import Case, Stretch
+from edge_agent.service.truth import Case
 from edge_agent.sources.built_in import SCHEME
 from edge_agent.sources.images import read_picture
+from edge_agent.sources.mask import mask_of
 from edge_agent.sources.recordings import open_windows
-from edge_agent.types import Broken, Detection, Frame, InputSpec, ModelSpec, SignalSpec, TensorSpec
+from edge_agent.types import Broken, Frame, InputSpec, ModelSpec, SignalSpec, TensorSpec
 
-JUDGED = ("classification", "ssd", "yolo", "anomaly")
-DIGITS = 4
-#: Times of samples are rounded.
-TICK_S = 1e-6
+JUDGED = ("classification", "ssd", "yolo", "fomo", "segmentation", "pose", "anomaly")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class Evaluation:
 
     @property
     def headline(self) -> dict[str, float | None]:
-        names = ("accuracy", "f1", "precision", "recall", "auc")
+        names = ("accuracy", "mean_iou", "f1", "precision", "recall", "auc")
         return {name: self.metrics[name] for name in names if name in self.metrics}
 
 
@@ -110,9 +106,8 @@ def evaluate(bundle: Bundle, cases: Sequence[Case], state: Path) -> Evaluation:
     judged."""
     opened = open_first(bundle, Demand().plans(state, bundle.manifest.sha256), state)
     _judge_labels(cases, opened.spec)
-    judge = {"classification": _classified, "anomaly": _rated}.get(opened.spec.family, _detected)
     unread: list[str] = []
-    items, metrics = judge(_answers(opened, cases, unread), opened)
+    items, metrics = judge(_answers(opened, cases, unread), opened.spec)
     if not items:
         raise EdgeError(unread[0] if unread else "no window lies within a stretch of the truth")
     return Evaluation(opened, items, metrics, tuple(unread))
@@ -158,14 +153,11 @@ def _judge_labels(cases: Sequence[Case], spec: ModelSpec) -> None:
 
 # --- asking ------------------------------------------------------------------------------------
 
-#: A case, the seconds (from, to) that a frame of it covers, and what the model found there.
-_Answer: TypeAlias = "tuple[Case, tuple[float, float], tuple[Detection, ...]]"
 
-
-def _answers(opened: Opened, cases: Sequence[Case], unread: list[str]) -> Iterator[_Answer]:
+def _answers(opened: Opened, cases: Sequence[Case], unread: list[str]) -> Iterator[Answer]:
     if opened.spec.family == "classification":  # the best class, whatever it scores
         opened = replace(opened, spec=replace(opened.spec, min_score=0.0))
-    ask = inference(opened)
+    ask = inference(opened, drawn=opened.spec.family == "segmentation")
     for case in cases:
         opened.engine.reset()
         for item, covered in _frames(case.file, opened.spec.input):
@@ -173,7 +165,12 @@ def _answers(opened: Opened, cases: Sequence[Case], unread: list[str]) -> Iterat
                 if item.counted:
                     unread.append(f"{case.file}: {item.reason}")
             else:
-                yield case, covered, ask(case.file, item.data).found
+                try:
+                    mask = None if case.mask is None else mask_of(case.mask, item.data)
+                except UsageError as fault:
+                    unread.append(fault.message)
+                else:
+                    yield Answer(case, covered, ask(case.file, item.data), mask)
 
 
 def _frames(
@@ -203,85 +200,6 @@ def _recording(file: str, wanted: SignalSpec) -> Source:
     return open_windows(Path(file), wanted)
 
 
-# --- judging -----------------------------------------------------------------------------------
-
-
-def _classified(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[str, Any]]:
-    labels = opened.spec.labels
-    pairs = []
-    for case, _, found in answers:
-        pairs.append((str(case.label), found[0].label if found else ""))
-    known = {label for pair in pairs for label in pair}
-    counted = confusion(pairs, [label for label in labels if label in known])
-    return len(pairs), {
-        "accuracy": _rounded(counted.accuracy),
-        "confusion": {
-            "labels": list(counted.labels),
-            "counts": [list(row) for row in counted.counts],
-        },
-        "labels": {label: _told(counted.tally(label)) for label in counted.labels},
-    }
-
-
-def _detected(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[str, Any]]:
-    items, labels = 0, dict[str, Tally]()
-    for case, _, found in answers:
-        items += 1
-        for label, tally in matched(found, case.boxes or ()).items():
-            labels[label] = labels.get(label, Tally()) + tally
-    return items, {
-        **_told(sum(labels.values(), Tally())),
-        "iou": ENOUGH,
-        "min_score": opened.spec.min_score,
-        "labels": {label: _told(labels[label]) for label in sorted(labels)},
-    }
-
-
-def _rated(answers: Iterator[_Answer], opened: Opened) -> tuple[int, dict[str, Any]]:
-    scores: dict[bool, list[float]] = {True: [], False: []}
-    for case, covered, found in answers:
-        stretch = _stretch(case, covered)
-        if stretch is not None and found:
-            scores[stretch.anomaly].append(found[0].score)
-    worn, healthy = scores[True], scores[False]
-    threshold = opened.spec.output.get("threshold")
-    metrics: dict[str, Any] = {
-        "auc": _rounded(auc(worn, healthy)) if worn and healthy else None,
-        "healthy": len(healthy),
-        "anomalies": len(worn),
-        "threshold": threshold,
-    }
-    if threshold is not None:
-        hits = sum(score > threshold for score in worn)
-        false = sum(score > threshold for score in healthy)
-        metrics |= _told(Tally(hits, false, len(worn) - hits))
-    return len(worn) + len(healthy), metrics
-
-
-def _stretch(case: Case, covered: tuple[float, float]) -> Stretch | None:
-    """The stretch that holds a window wholly, give or take a rounding of its times."""
-    start, end = covered
-    return next(
-        (
-            stretch
-            for stretch in case.stretches or ()
-            if stretch.start - TICK_S <= start and end <= stretch.end + TICK_S
-        ),
-        None,
-    )
-
-
-def _told(tally: Tally) -> dict[str, Any]:
-    return {
-        "f1": _rounded(tally.f1),
-        "precision": _rounded(tally.precision),
-        "recall": _rounded(tally.recall),
-        "hits": tally.hits,
-        "false": tally.false,
-        "missed": tally.missed,
-    }
-
-
 def _judged(evaluation: Evaluation) -> dict[str, Any]:
     spec = evaluation.opened.spec
     return {
@@ -293,7 +211,3 @@ def _judged(evaluation: Evaluation) -> dict[str, Any]:
         "items": evaluation.items,
         "metrics": dict(evaluation.metrics),
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DIGITS)

@@ -4,11 +4,14 @@ CSV with a heading, or JSON lines; the columns say what kind of truth it is (doc
 
     file,label                  a picture's class
     file,label,x0,y0,x1,y1      an object in a picture, one a line; no label: nothing is in it
+    file,label,x,y              a key point of the body in a picture
+    file,mask                   a picture of the same size, of which each pixel is a class
     file,anomaly[,from,to]      1 or 0: whether this stretch of a signal, in seconds, is one
 
 JSON lines have the same keys, and `boxes: [{"label", "box": [x0, y0, x1, y1]}]` for all objects of
-a picture. Rules: files are relative to the truth file, and `built-in:...` is the built-in machine;
-boxes are in 0..1; a mistake is named with its line. Read `evaluate.py` next.
+a picture, `points: [{"label", "point": [x, y]}]` for all its key points. Rules: files are relative
+to the truth file, and `built-in:...` is the built-in machine; boxes and points are in 0..1; a
+mistake is named with its line. Read `evaluate.py` next.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from edge_agent.sources.built_in import SCHEME
 from edge_agent.types import Box
 
 _CORNERS = ("x0", "y0", "x1", "y1")
+_POINT = ("x", "y")
 _YES_NO = {"1": True, "0": False, "true": True, "false": False}
 
 
@@ -46,7 +50,8 @@ class Case:
     file: str  # a path, or `built-in:...`
     line: int
     label: str | None = None
-    boxes: tuple[Labelled, ...] | None = None
+    boxes: tuple[Labelled, ...] | None = None  # key points are boxes without an extent
+    mask: str | None = None  # the path of a picture of classes
     stretches: tuple[Stretch, ...] | None = None
 
 
@@ -86,7 +91,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if "file" not in (reader.fieldnames or ()):
         raise UsageError(
             f"{path.name}:1: the heading has no column `file`",
-            "write file,label or file,label,x0,y0,x1,y1 or file,anomaly,from,to",
+            "write file,label or file,label,x0,y0,x1,y1 or file,label,x,y or file,mask or "
+            "file,anomaly,from,to",
         )
     for row in reader:
         yield reader.line_num, {key: value for key, value in row.items() if value not in (None, "")}
@@ -115,12 +121,16 @@ def _case(where: str, line: int, folder: Path, row: Mapping[str, Any], family: s
             return replace(case, label=_label(where, row))
         case "anomaly":
             return replace(case, stretches=(_stretch(where, row),))
+        case "pose":
+            return replace(case, boxes=_points(where, row))
+        case "segmentation":
+            return replace(case, mask=_mask(where, folder, row))
     return replace(case, boxes=_boxes(where, row))
 
 
 def _joined(where: str, before: Case, case: Case) -> Case:
     """Several lines about one file."""
-    if case.label is not None:
+    if case.label is not None or case.mask is not None:
         raise UsageError(
             f"{where}: {Path(case.file).name} stands there twice, first in line {before.line}"
         )
@@ -143,6 +153,12 @@ def _boxes(where: str, row: Mapping[str, Any]) -> tuple[Labelled, ...]:
             raise UsageError(f'{where}: `boxes` is a list of {{"label", "box"}}')
         return tuple((_label(where, each), _box(where, each.get("box"))) for each in found)
     if "label" not in row:
+        strange = sorted(set(row) - {"file", *_CORNERS})
+        if strange:  # else a truth of another family would say that nothing is there
+            raise UsageError(
+                f"{where}: `{strange[0]}` tells nothing about detections",
+                "a detection's truth is file,label,x0,y0,x1,y1, or a file alone: nothing is in it",
+            )
         return ()
     missing = [corner for corner in _CORNERS if corner not in row]
     if missing:
@@ -150,6 +166,37 @@ def _boxes(where: str, row: Mapping[str, Any]) -> tuple[Labelled, ...]:
             f"{where}: no `{missing[0]}`", "a detection's truth is file,label,x0,y0,x1,y1"
         )
     return ((_label(where, row), _box(where, [row.get(corner) for corner in _CORNERS])),)
+
+
+def _points(where: str, row: Mapping[str, Any]) -> tuple[Labelled, ...]:
+    if "points" in row:
+        found = row["points"]
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise UsageError(f'{where}: `points` is a list of {{"label", "point"}}')
+        return tuple((_label(where, each), _point(where, each.get("point"))) for each in found)
+    missing = [key for key in ("label", *_POINT) if key not in row]
+    if missing:
+        raise UsageError(f"{where}: no `{missing[0]}`", "a pose's truth is file,label,x,y")
+    return ((_label(where, row), _point(where, [row.get(key) for key in _POINT])),)
+
+
+def _point(where: str, given: Any) -> Box:
+    if not isinstance(given, list) or len(given) != 2:
+        raise UsageError(f"{where}: a point is x, y")
+    x, y = (_number(where, each) for each in given)
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise UsageError(
+            f"{where}: the point {x:g}, {y:g} is outside",
+            "x and y are in 0..1 of the picture's width and height",
+        )
+    return x, y, x, y
+
+
+def _mask(where: str, folder: Path, row: Mapping[str, Any]) -> str:
+    mask = row.get("mask")
+    if not isinstance(mask, str):
+        raise UsageError(f"{where}: no `mask`", "a segmentation's truth is file,mask")
+    return str(folder / mask)
 
 
 def _box(where: str, corners: Any) -> Box:

@@ -17,6 +17,7 @@ import picture_models
 import pytest
 
 from edge_agent.bundles.shipped import shipped_folders
+from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.sources.machine import Machine, MachineSpec
 from edge_agent.sources.scene import Scene, SceneSpec
 
@@ -267,3 +268,83 @@ def test_wrong_usage_is_one_sentence(ask: Ask, classifier: Path, tmp_path: Path)
         assert answer.code == code, answer.err
         assert says in answer.err
         assert "Traceback" not in answer.err
+
+
+# --- key points, areas and places, by the real models ------------------------------------------
+
+Find = Callable[[str], Path]
+
+
+def test_a_pose_is_judged_by_the_key_points_that_are_named(
+    ask: Ask, realdata: Find, tmp_path: Path
+) -> None:
+    """The published answer is the truth; one point is moved away, and one is not named."""
+    name = "movenet_single_pose_lightning_ptq"
+    model = realdata(f"models/{name}.tflite")
+    shutil.copyfile(realdata("images/squat.bmp"), tmp_path / "squat.bmp")
+    told = np.loadtxt(realdata(f"models/{name}_reference.csv"), delimiter=",", skiprows=1)
+    points = {label: [float(x), float(y)] for label, (x, y) in zip(COCO, told[:, -2:], strict=True)}
+    points["nose"][0] += 0.2
+    del points["left_ear"]
+    line = {
+        "file": "squat.bmp",
+        "points": [{"label": label, "point": point} for label, point in points.items()],
+    }
+    (tmp_path / "truth.jsonl").write_text(json.dumps(line), "utf-8")
+    command = ("models", "eval", model, "--truth", tmp_path / "truth.jsonl")
+    found = document(ask(*command, "--against", model, "--json"))
+    metrics = found["metrics"]
+    assert metrics["within"] == 0.05
+    assert (metrics["labels"]["nose"]["false"], metrics["labels"]["nose"]["missed"]) == (1, 1)
+    assert "left_ear" not in metrics["labels"]
+    assert metrics["hits"] >= 12  # doubtful ones are below min_score: missed
+    assert metrics["hits"] + metrics["missed"] == len(points)
+    assert metrics["false"] == 1
+    assert found["delta"] == {"f1": 0.0, "precision": 0.0, "recall": 0.0}
+    assert ask(*command).widest <= 80
+
+
+def test_a_segmentation_is_judged_by_its_pixels(ask: Ask, realdata: Find, tmp_path: Path) -> None:
+    """Its own map is a truth without a fault; where a band of it is another class, it is not."""
+    model = realdata("models/deeplabv3_mnv2_dm05_pascal_quant.tflite")
+    names = realdata("models/pascal_voc_segmentation_labels.txt")
+    cat = shutil.copyfile(realdata("images/cat_720p.jpg"), tmp_path / "cat.jpg")
+    assert ask("models", "import", model, "--labels", names, "--name", "areas").code == 0
+    assert ask("infer", "areas", cat, "--out", "out").code == 0
+    mask = cv2.imread("out/cat.classes.png", cv2.IMREAD_UNCHANGED)
+    (tmp_path / "truth.csv").write_text("file,mask\ncat.jpg,mask.png\n", "utf-8")
+    command = ("models", "eval", "areas", "--truth", "truth.csv")
+    cv2.imwrite("mask.png", mask)
+    whole = document(ask(*command, "--json"))["metrics"]
+    assert (whole["accuracy"], whole["mean_iou"]) == (1.0, 1.0)
+    assert set(whole["labels"]) == {"background", "cat"}
+    mask[:, :100], mask[300:320] = 255, 15  # not judged, and a person
+    cv2.imwrite("mask.png", mask)
+    found = document(ask(*command, "--against", model, "--json"))
+    person = found["metrics"]["labels"]["person"]
+    assert (person["iou"], person["missed"]) == (0.0, 20 * mask.shape[1])
+    judged = int((mask != 255).sum())
+    assert found["metrics"]["accuracy"] == round(1 - person["missed"] / judged, 4)
+    assert found["delta"] == {"accuracy": 0.0, "mean_iou": 0.0}
+    answer = ask(*command)
+    assert "mean IoU" in answer.out
+    assert answer.widest <= 80
+    cv2.imwrite("mask.png", mask[1:])
+    answer = ask(*command)
+    assert answer.code == 1
+    assert "the mask is 1280x719 and its picture 1280x720" in answer.err
+
+
+def test_fomo_is_judged_by_where_the_middles_are(ask: Ask, realdata: Find, tmp_path: Path) -> None:
+    model = realdata("models/fomo_face_detection.tflite")
+    for picture in ("grace_hopper.bmp", "squat.bmp", "cat_720p.jpg"):
+        shutil.copyfile(realdata(f"images/{picture}"), tmp_path / picture)
+    (tmp_path / "truth.csv").write_text(
+        "file,label,x0,y0,x1,y1\ngrace_hopper.bmp,1,0.35,0.2,0.7,0.5\n"
+        "squat.bmp,1,0.05,0.7,0.1,0.8\ncat_720p.jpg,,,,,\n",
+        "utf-8",
+    )
+    found = document(ask("models", "eval", model, "--truth", tmp_path / "truth.csv", "--json"))
+    metrics = found["metrics"]
+    assert (metrics["hits"], metrics["false"], metrics["missed"]) == (1, 1, 1)
+    assert "iou" not in metrics

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.policy.statistics import Labelled, Tally, auc, confusion, iou, matched
+from edge_agent.policy.statistics import (
+    Labelled,
+    Pixels,
+    Tally,
+    auc,
+    centred,
+    confusion,
+    iou,
+    matched,
+    near,
+)
 from edge_agent.types import Box, Detection
 
 SCORES = st.lists(st.integers(0, 8).map(float), min_size=1, max_size=12)
@@ -106,3 +117,52 @@ def test_a_ratio_of_nothing_is_not_known() -> None:
     some = Tally(hits=6, false=2, missed=4) + Tally(hits=2, false=0, missed=0)
     assert (some.precision, some.recall) == (8 / 10, 8 / 12)
     assert some.f1 == pytest.approx(2 * 0.8 * (2 / 3) / (0.8 + 2 / 3))
+
+
+@given(boxes(), boxes())
+def test_a_place_is_right_when_the_middle_of_one_box_lies_in_the_other(a: Box, b: Box) -> None:
+    (ax, ay), (bx, by) = (((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for box in (a, b))
+    inside = (b[0] <= ax <= b[2] and b[1] <= ay <= b[3]) or (
+        a[0] <= bx <= a[2] and a[1] <= by <= a[3]
+    )
+    fit = centred(a, b)
+    assert (fit is not None) == inside
+    if fit is not None:
+        assert fit == pytest.approx(-(((ax - bx) ** 2 + (ay - by) ** 2) ** 0.5))
+
+
+def test_the_nearer_of_two_places_is_taken_and_the_other_is_missed() -> None:
+    found = [Detection("a", 0.9, (0.4, 0.4, 0.6, 0.6))]
+    far, close = ("a", (0.5, 0.5, 0.9, 0.9)), ("a", (0.45, 0.45, 0.55, 0.57))
+    assert matched(found, [far, close], centred) == {"a": Tally(hits=1, missed=1)}
+    again = [*found, Detection("a", 0.8, (0.6, 0.6, 0.8, 0.8))]
+    assert matched(again, [far, close], centred) == {"a": Tally(hits=2)}
+
+
+@pytest.mark.parametrize(("x", "y", "right"), [(0.54, 0.46, True), (0.56, 0.5, False)])
+def test_a_point_is_right_within_a_twentieth_of_the_sides(x: float, y: float, right: bool) -> None:
+    tally = matched([Detection("nose", 0.9, (x, y, x, y))], [("nose", (0.5,) * 4)], near)["nose"]
+    assert tally == (Tally(hits=1) if right else Tally(false=1, missed=1))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 7, 255]), st.sampled_from([0, 1, 9, 255])), max_size=9
+    )
+)
+def test_pixels_are_counted_as_a_plain_loop_does_it(pairs: list[tuple[int, int]]) -> None:
+    pixels, half = Pixels(), len(pairs) // 2
+    for part in (pairs[:half], pairs[half:]):
+        true, said = np.array(part, np.uint8).reshape(1, -1, 2).transpose(2, 0, 1)
+        pixels.add(true, said)
+    judged = [pair for pair in pairs if pair[0] != 255]
+    right = sum(true == said for true, said in judged)
+    assert pixels.accuracy == (right / len(judged) if judged else None)
+    there = {number for pair in judged for number in pair} - {255}
+    assert set(pixels.tallies) == there
+    for number, tally in pixels.tallies.items():
+        hits = judged.count((number, number))
+        either = sum(number in pair for pair in judged)
+        assert tally.iou == hits / either
+        assert tally.hits + tally.missed == sum(true == number for true, _ in judged)
+        assert tally.hits + tally.false == sum(said == number for _, said in judged)

@@ -109,3 +109,44 @@ def test_a_file_that_is_not_there_or_no_text_is_a_mistake_of_usage(tmp_path: Pat
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8"):
         read_truth(tmp_path / "binary.csv", "yolo")
+
+
+def test_key_points_of_one_picture_are_one_case(tmp_path: Path) -> None:
+    table = written(
+        tmp_path, "file,label,x,y\na.png,nose,0.5,0.25\nb.png,nose,0,1\na.png,左手,0.1,0.2\n"
+    )
+    lines = written(
+        tmp_path,
+        '{"file": "a.png", "points": [{"label": "nose", "point": [0.5, 0.25]},'
+        ' {"label": "左手", "point": [0.1, 0.2]}]}\n'
+        '{"file": "b.png", "points": [{"label": "nose", "point": [0, 1]}]}\n',
+        "truth.jsonl",
+    )
+    for path in (table, lines):
+        first, second = read_truth(path, "pose")
+        assert first.boxes == (("nose", (0.5, 0.25, 0.5, 0.25)), ("左手", (0.1, 0.2, 0.1, 0.2)))
+        assert second.boxes == (("nose", (0, 1, 0, 1)),)
+
+
+def test_a_picture_has_a_mask(tmp_path: Path) -> None:
+    (case,) = read_truth(written(tmp_path, "file,mask\na.jpg,masks/a.png\n"), "segmentation")
+    assert (case.file, case.mask) == (str(tmp_path / "a.jpg"), str(tmp_path / "masks/a.png"))
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "says"),
+    [
+        ("pose", "file,label,x\na.png,nose,0.5\n", "truth.csv:2: no `y`"),
+        ("pose", "file,label,x,y\na.png,nose,0.5,7\n", "truth.csv:2: the point 0.5, 7 is outside"),
+        ("pose", "file,label,x,y\na.png,nose,here,0\n", "truth.csv:2: 'here' is no number"),
+        ("segmentation", "file,label\na.png,cat\n", "truth.csv:2: no `mask`"),
+        ("segmentation", "file,mask\na.png,b.png\na.png,c.png\n", "a.png stands there twice"),
+        ("yolo", "file,mask\na.png,b.png\n", "truth.csv:2: `mask` tells nothing about detections"),
+    ],
+)
+def test_a_mistake_about_points_and_masks_is_named(
+    tmp_path: Path, family: str, text: str, says: str
+) -> None:
+    with pytest.raises(UsageError) as fault:
+        read_truth(written(tmp_path, text), family)
+    assert says in fault.value.message
