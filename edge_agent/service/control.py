@@ -7,6 +7,7 @@ tries a model) holds nobody else. An error of the person comes back with its sen
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -38,6 +39,9 @@ WAIT_S = 0.2
 LATE_S = 15.0
 #: So many are served at the same time; the next one waits a moment, and is dropped then.
 CLIENTS = 8
+#: What a disk answers that is full, read-only or broken, and so often it is asked again.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+RETRY_S = 5.0
 
 
 class ControlServer:
@@ -50,8 +54,22 @@ class ControlServer:
         self.beat = Beat("control", renewable=True)
 
     def run(self, stop: threading.Event) -> None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with listener:
+        """Until `stop`. A disk that takes no socket is asked again; frames do not wait for it."""
+        refusal = ""
+        while not stop.is_set():
+            self.beat.begin("making the socket", LATE_S)
+            try:
+                self._listen(stop)
+            except OSError as error:
+                if error.errno not in _DISK:
+                    raise
+                if refusal != str(error):
+                    refusal = str(error)
+                    log.error("no commands are taken, the disk refuses reason=%r", refusal)
+                stop.wait(RETRY_S)
+
+    def _listen(self, stop: threading.Event) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             self._path.unlink(missing_ok=True)  # of an agent that was killed; we hold its lock
             with reachable(self._path) as address:
                 listener.bind(address)

@@ -16,6 +16,7 @@ from edge_agent.config.schema import Store as StoreConfig
 from edge_agent.errors import Damaged, EdgeError, NoRoom
 from edge_agent.service.opening import is_back
 from edge_agent.service.watch import House
+from edge_agent.store.record import Trouble
 from edge_agent.store.retention import MB, Limits, Retention
 from edge_agent.store.salvage import mark
 
@@ -43,6 +44,7 @@ class Keeper:
         self._surroundings = house.surroundings
         self._hopeless = house.hopeless
         self._state = state
+        self._lasting = store.troubles
         self._stands_in = store.database.path.parent != state
         self._began = self._asked = house.surroundings.now()
         self._config = config
@@ -105,10 +107,14 @@ class Keeper:
         if self._refusal != refusal.message:  # once per change
             self._refusal = refusal.message
             log.error("the disk takes no writes reason=%r next=%r", refusal.message, refusal.next)
+        # Said for as long as there is no room, also while the reserve is being used up.
+        full = Trouble("disk_full", refusal.message, refusal.next)
+        self._store.troubles = (*self._lasting, full)
 
     def _has_recovered(self) -> None:
         if self._refusal:
             log.info("the disk takes writes again")
+            self._store.troubles = self._lasting
         self._refusal = ""
 
 

@@ -37,6 +37,7 @@ def open_for_service(state: Path) -> Store:
         os.close(hold(state))  # another agent at work is no reason to stand in
         store = open_store(_folder_in_memory(state))
         message = f"{refusal.message}; until it takes writes, events are kept in memory only"
+        store.passing = True
         store.troubles = (Trouble("store_in_memory", message, refusal.next),)
         log.error("%s next=%r", message, refusal.next)
         return store

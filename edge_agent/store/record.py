@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +66,7 @@ class Store:
         self.database = database
         self._held: int | None = None
         self.troubles: tuple[Trouble, ...] = ()
+        self.passing = False  # it lies in memory, and its folder goes with it
         with database.reading() as connection:
             self._identity = identity(connection)
         self.outbox = outbox.Outbox(database)
@@ -231,6 +233,8 @@ class Store:
             if self._held is not None:
                 os.close(self._held)
                 self._held = None
+            if self.passing:
+                shutil.rmtree(self.database.path.parent, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

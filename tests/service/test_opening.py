@@ -81,8 +81,8 @@ def test_a_read_only_disk_is_stood_in_for(disk: Path) -> None:
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
 
 
-@pytest.mark.slow
-def test_a_locked_file_is_stood_in_for(tmp_path: Path) -> None:
+def test_a_locked_file_is_stood_in_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.store.db.PATIENCE_S", 0.2)
     open_store(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / "edge.db", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
