@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_agent.cli.erase import erase_events
 from edge_agent.cli.names import complete_event, complete_pipeline, complete_rule
 from edge_agent.cli.options import Place, config_option, json_option, place, state_option, to_type
 
@@ -122,6 +123,9 @@ def export(config: Path | None, state: Path | None, target: Path, **wanted: Any)
     kept = [plural(count, kind) for kind, count in sorted(held.items())] or ["no evidence"]
     also = f" and {' and '.join(kept)}" if target.suffix.lower() == ".zip" else ""
     click.echo(f"{plural(len(found), 'event')}{also} in {target}")
+
+
+command.add_command(erase_events)
 
 
 # --- below: from rows to text ---------------------------------------------------------------------

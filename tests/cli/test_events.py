@@ -8,6 +8,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,3 +208,23 @@ def test_a_reader_that_goes_away_is_no_fault(filled: Path) -> None:
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_erase_asks_tells_and_leaves_nothing(
+    replayed: Path, tmp_path: Path, ask: Callable[..., Any]
+) -> None:
+    shutil.copytree(replayed, tmp_path / "state")
+    listed = [json.loads(line) for line in ask("events", "list", "--json").out.splitlines()]
+    one = listed[0]["id"]
+    assert ask("events", "erase").code == 2
+    assert "nobody is there to ask" in ask("events", "erase", one[:10]).err
+    done = ask("events", "erase", one[:10], "--yes", "--json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    jsonschema.validate(document, json.loads(ask("schema", "erase").out))
+    assert document["events"] == [one]
+    assert ask("events", "show", one).code == 2
+    rest = ask("events", "erase", "--since", "2026-01-31T00:00:00Z", "--yes")
+    assert f"erased: {len(listed) - 1} events" in rest.out
+    assert ask("events", "list").out.startswith("no events")
+    assert not list((tmp_path / "state" / "evidence").glob("*/*/*"))
