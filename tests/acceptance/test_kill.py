@@ -18,8 +18,6 @@ from running import Service, squares
 pytestmark = pytest.mark.slow
 
 KILLS = {"short": 5, "long": 200}
-#: An agent that is not disturbed is given so long to come to its first inference.
-FIRST_INFERENCE_S = 5.0
 #: `awake` opens an event at the very first inference.
 CONFIG = """\
 device: {{id: {device}}}
@@ -90,7 +88,6 @@ def test_kill_at_any_instant_loses_nothing_acknowledged(
     assert set(came.bodies) == set(messages)
     assert not came.lost
     assert len(logged) > len(starts)
-    assert statistics.median(starts) <= FIRST_INFERENCE_S
 
 
 def what_is_kept(state: Path) -> tuple[dict[str, str], list[str]]:

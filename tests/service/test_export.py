@@ -83,7 +83,7 @@ def test_zip_holds_the_pictures_under_the_paths_that_the_events_name(tmp_path: P
     os.utime(picture, (0, 0))  # of a board without a clock: no zip can say so
     gone = {**ENTRY, "path": "evidence/1970/01/gone.jpg"}
     events = [stored(evidence=(ENTRY,)), stored(id="f" * 16, evidence=(gone,))]
-    assert write_events(tmp_path / "e.zip", events, tmp_path) == 1
+    assert write_events(tmp_path / "e.zip", events, tmp_path) == {"picture": 1}
     with zipfile.ZipFile(tmp_path / "e.zip") as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["events.jsonl", PATH, PATH.replace("jpg", "json")]
