@@ -347,6 +347,12 @@ class Tls(Part):
     key: ExistingFile | None = Field(None, description="The key of that certificate.")
 
 
+class Drain(Part):
+    rate_msgs: Annotated[float, Field(gt=0, le=100_000)] | None = key(
+        "Messages a second of what waited, alerts aside. null: no limit.", 50.0
+    )
+
+
 class Mqtt(Part):
     host: SomeText = key("The broker.")
     port: Annotated[int, Field(ge=1, le=65535)] | None = key(
@@ -359,6 +365,7 @@ class Mqtt(Part):
     tls: Tls | None = key("An empty mapping is enough. null: plain TCP.", None)
     username: Text | None = key("For the broker.", None)
     password: SecretRef | None = key("Where the password lies, never itself.", None)
+    drain: Drain = key("How what waited leaves once the broker is back.", Drain())
 
     @property
     def address(self) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_agent.config.schema import Mqtt
 from edge_agent.uplink.client import Broker, Tls
+from edge_agent.uplink.outbox import Pace
 
 
 def broker_of(mqtt: Mqtt, device: str) -> Broker:
@@ -23,6 +24,7 @@ def broker_of(mqtt: Mqtt, device: str) -> Broker:
         tls=tls,
         protocol=mqtt.protocol,
         transport=mqtt.transport,
+        pace=Pace(rate_msgs=mqtt.drain.rate_msgs),
     )
 
 

@@ -85,7 +85,8 @@ def unsent_summaries(sweep: Sweep) -> bool:
     rows = sweep.rows(
         "summary",
         "SELECT seq, json_extract(body, '$.pipeline'), body, created, clock FROM outbox"
-        " WHERE sent IS NULL AND topic = 'summary' AND seq > :after ORDER BY seq LIMIT :batch",
+        f" WHERE {outbox.unsent_that_is(urgent=False)} AND topic = 'summary'"
+        " AND seq > :after ORDER BY seq LIMIT :batch",
     )
     folded: list[int] = []
     for _, group in groupby(sorted(rows, key=lambda row: (row[1], row[0])), key=lambda row: row[1]):
@@ -109,8 +110,8 @@ def unsent_others(sweep: Sweep) -> bool:
     """What is no alert (`ota`, the last summaries): dropped, declared."""
     rows = sweep.rows(
         "others",
-        "SELECT seq, topic FROM outbox WHERE sent IS NULL AND topic NOT IN ('alert', 'lost')"
-        " AND seq > :after ORDER BY seq LIMIT :batch",
+        f"SELECT seq, topic FROM outbox WHERE {outbox.unsent_that_is(urgent=False)}"
+        " AND topic NOT IN ('alert', 'lost') AND seq > :after ORDER BY seq LIMIT :batch",
     )
     return _drop(sweep, rows, "quota")
 
@@ -119,7 +120,8 @@ def unsent_alerts(sweep: Sweep) -> bool:
     """The last that goes: the oldest alerts, declared."""
     rows = sweep.rows(
         "alerts",
-        "SELECT seq, topic FROM outbox WHERE sent IS NULL AND topic = 'alert'"
+        f"SELECT seq, topic FROM outbox WHERE {outbox.unsent_that_is(urgent=True)}"
+        " AND topic = 'alert'"
         " AND seq > :after ORDER BY seq LIMIT :batch",
     )
     return _drop(sweep, rows, "quota")

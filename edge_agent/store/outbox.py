@@ -12,6 +12,8 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from heapq import merge
+from itertools import islice
 
 from edge_agent.errors import EdgeError
 from edge_agent.policy import spans
@@ -30,6 +32,21 @@ MERGED = 8
 RANGES = 200
 
 
+URGENCIES = (True, False)
+
+
+def unsent_that_is(urgent: bool) -> str:
+    """The condition that the index `outbox_unsent` answers, without a look at the rows."""
+    return f"sent IS NULL AND (priority > 0) = {int(not urgent)}"
+
+
+def _lane(urgent: bool) -> str:
+    return (
+        f"SELECT {_COLUMNS} FROM outbox WHERE {unsent_that_is(urgent)} AND seq > ?"
+        " ORDER BY seq LIMIT ?"
+    )
+
+
 class Outbox:
     """Thread-safe; shares the store's one connection and lock."""
 
@@ -37,15 +54,22 @@ class Outbox:
         self._database = database
         self._waiting: set[int] = set()  # acknowledged, not yet written
 
-    def pending(self, limit: int = 100, after: int = 0) -> list[Message]:
-        """Unsent messages with seq > `after`, by seq, at most `limit`."""
+    def pending(
+        self, limit: int = 100, after: int = 0, urgent: bool | None = None
+    ) -> list[Message]:
+        """Unsent messages with seq > `after`, by seq, at most `limit`: the urgent ones (priority
+        0), the others, or (None) all of them."""
+        which = URGENCIES if urgent is None else (urgent,)
         with self._database.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM outbox"
-                " WHERE sent IS NULL AND seq > ? ORDER BY seq LIMIT ?",
-                (after, limit + len(self._waiting)),
-            )
-            return [_message(row) for row in rows if row[0] not in self._waiting][:limit]
+            lanes = [
+                connection.execute(_lane(each), (after, limit + len(self._waiting)))
+                for each in which
+            ]
+            rows = merge(*lanes, key=lambda row: row[0])
+            waiting = self._waiting
+            return [
+                _message(row) for row in islice((r for r in rows if r[0] not in waiting), limit)
+            ]
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
         """The broker has them: never offer them again. Written with the next transaction.
@@ -163,11 +187,14 @@ def _is_unsent(connection: sqlite3.Connection, seq: int) -> bool:
 
 
 def _end(connection: sqlite3.Connection, order: str, waiting: Collection[int]) -> int | None:
-    rows = connection.execute(
-        f"SELECT seq FROM outbox WHERE sent IS NULL ORDER BY seq {order} LIMIT ?",
-        (len(waiting) + 1,),
-    )
-    return next((seq for (seq,) in rows if seq not in waiting), None)
+    ends = []
+    for urgent in URGENCIES:
+        rows = connection.execute(
+            f"SELECT seq FROM outbox WHERE {unsent_that_is(urgent)} ORDER BY seq {order} LIMIT ?",
+            (len(waiting) + 1,),
+        )
+        ends += [seq for (seq,) in rows if seq not in waiting][:1]
+    return (min if order == "ASC" else max)(ends, default=None)
 
 
 def _message(row: tuple[int, str, str, float, str, int, str]) -> Message:
@@ -192,13 +219,7 @@ def rows_after(
     connection: sqlite3.Connection, after: int, limit: int, *, urgent: bool
 ) -> list[Message]:
     """Unsent messages with seq > `after`, by seq: those of priority 0, or all others."""
-    compare = "=" if urgent else "<>"
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM outbox"
-        f" WHERE sent IS NULL AND priority {compare} 0 AND seq > ? ORDER BY seq LIMIT ?",
-        (after, limit),
-    )
-    return [_message(row) for row in rows]
+    return [_message(row) for row in connection.execute(_lane(urgent), (after, limit))]
 
 
 def rows_between(connection: sqlite3.Connection, first: int, last: int) -> list[Message]:

@@ -1,8 +1,8 @@
 """The traffic of one connection: fill the window, take the answers, acknowledge in batches.
 
-Rules: rows leave in the order of seq; a row is acknowledged only after its PUBACK; a refused one
-is tried again later and never holds up those behind it. A `Delivery` lives as long as its session:
-when that ends, all that was in flight is forgotten, and the next one reads the outbox anew.
+Rules: rows leave in the order of `lanes.py`; a row is acknowledged only after its PUBACK; a refused
+one is tried again later and never holds up those behind it. A `Delivery` lives as long as its
+session: when that ends, what was in flight is forgotten, and the next one reads the outbox anew.
 Read `publisher.py` next.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from edge_agent.policy.envelope import Sender, encode
 from edge_agent.types import Message
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
+from edge_agent.uplink.lanes import Lanes
 from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
 from edge_agent.uplink.refusals import Refusals
 from edge_agent.uplink.retained import Retained
@@ -87,15 +87,13 @@ class Delivery:
         self._out = outgoing
         self._pace = outgoing.pace
         self._sender = sender
-        self._queue: deque[Message] = deque()  # read from the outbox, not yet sent
-        self._cursor = 0  # the highest seq that was read
-        self._more = True  # the outbox may hold more behind the cursor
-        self._read_at = 0.0
+        self._lanes = Lanes(outgoing.outbox, outgoing.pace, outgoing.refusals)
         self._flying: dict[int, _Flight] = {}  # by the packet's number, oldest first
         self._taken: list[int] = []  # seqs that the broker took, not yet acknowledged
         self._taken_at = 0.0
         self._told_of_waiting = False  # the last `health` said that something waits,
         self._health_is_old = False  # and some of that was sent since
+        self._told_at = 0.0
         outgoing.retained.touch_all()
 
     def announce(self, word: str) -> None:
@@ -106,7 +104,8 @@ class Delivery:
         """Send what may be sent, wait at most `timeout_s` for answers. Raises Disconnected."""
         self._fill(time.monotonic())
         self.settle(timeout_s)
-        if self._is_idle and self._health_is_old:
+        waited = time.monotonic() - self._told_at >= self._pace.tell_every_s
+        if self._health_is_old and (self._is_idle or waited):
             self._health_is_old = False
             self._out.retained.touch("health")
 
@@ -139,12 +138,11 @@ class Delivery:
 
     def drained(self) -> bool:
         """Look into the outbox: nothing is left to be sent now, and all of it was answered."""
-        self._read_more(time.monotonic(), ask=True)
-        return self._is_idle
+        return not self._lanes.look() and self._is_idle
 
     @property
     def _is_idle(self) -> bool:
-        return not (self._flying or self._queue or self._more)
+        return not self._flying and self._lanes.is_empty
 
     # --- sending -----------------------------------------------------------------------------
 
@@ -156,26 +154,9 @@ class Delivery:
 
     def _next(self, now: float) -> Message | None:
         """The next row of the outbox; behind them all, a refused one whose time has come."""
-        while not self._queue:
-            if not self._read_more(now):
-                return self._refused_before(now)
-        return self._queue.popleft()
-
-    def _read_more(self, now: float, ask: bool = False) -> bool:
-        """Fill the queue from the outbox where it may have grown; whether there is anything."""
-        rung = self._out.bell.heard()
-        if self._queue:
-            self._more = self._more or rung
-            return True
-        if not (ask or rung or self._more or now - self._read_at >= self._pace.poll_s):
-            return False
-        rows = self._out.outbox.pending(self._pace.batch, self._cursor)
-        self._read_at = now
-        self._more = len(rows) == self._pace.batch
-        if rows:
-            self._cursor = rows[-1].seq or self._cursor
-            self._queue.extend(row for row in rows if row.seq not in self._out.refusals)
-        return bool(rows)
+        if self._out.bell.heard():
+            self._lanes.grew()
+        return self._lanes.next(now) or self._refused_before(now)
 
     def _refused_before(self, now: float) -> Message | None:
         refusals = self._out.refusals
@@ -196,6 +177,7 @@ class Delivery:
                 "last_seq": depth.last_seq,
             }
             self._told_of_waiting = depth.depth > 0
+            self._told_at = time.monotonic()
             body = {
                 **body,
                 "protocol": self._session.protocol,
@@ -218,7 +200,7 @@ class Delivery:
         """It can never leave by this broker: the receiver learns that, instead of waiting."""
         self._out.refusals.put_aside(seq)
         if self._out.outbox.give_up([seq], "refused", self._out.clock.now()) is not None:
-            self._more = True  # the `lost` that declares it
+            self._lanes.grew()  # the `lost` that declares it
 
     # --- answers -----------------------------------------------------------------------------
 

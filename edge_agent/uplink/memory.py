@@ -10,6 +10,9 @@ from typing import Any
 from edge_agent.policy.lost import Reason, lost_document
 from edge_agent.types import Message
 
+#: Topics that leave first.
+URGENT = frozenset({"alert", "lost"})
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryDepth:
@@ -45,9 +48,10 @@ class MemoryOutbox:
         self.rows[self._last_seq] = message
         return message
 
-    def pending(self, limit: int, after: int) -> Sequence[Message]:
-        rows = list(self.rows.items())
-        return list(islice((row for seq, row in rows if seq > after), limit))
+    def pending(self, limit: int, after: int, urgent: bool | None = None) -> Sequence[Message]:
+        rows = ((seq, row) for seq, row in list(self.rows.items()) if seq > after)
+        wanted = (row for _, row in rows if urgent in (None, row.topic in URGENT))
+        return list(islice(wanted, limit))
 
     def acknowledge(self, seqs: Sequence[int]) -> None:
         self.commits += 1

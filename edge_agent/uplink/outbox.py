@@ -35,8 +35,9 @@ class Depth(Protocol):
 class Outbox(Protocol):
     """The store's table of sequenced messages. `depth` may be asked from any thread."""
 
-    def pending(self, limit: int, after: int) -> Sequence[Message]:
-        """At most `limit` unsent messages with seq > `after`, in the order of seq."""
+    def pending(self, limit: int, after: int, urgent: bool | None = None) -> Sequence[Message]:
+        """At most `limit` unsent messages with seq > `after`, in the order of seq: the urgent
+        ones (alerts, `lost`), the others, or (None) all of them."""
 
     def acknowledge(self, seqs: Sequence[int]) -> None:
         """The broker has these: `pending` never offers them again. What it raises ends `run`."""
@@ -79,6 +80,8 @@ class Pace:
     ack_every_s: float = 0.2  # the longest that an acknowledgement waits for company
     ack_timeout_s: float = 20.0  # a message without a PUBACK for so long ends the connection
     poll_s: float = 5.0  # the outbox is read so often even when nobody says that it grew
+    rate_msgs: float | None = None  # of the backlog, a second; None: no limit
+    tell_every_s: float = 30.0  # `health` tells how much of a backlog is left so often
     retained_every_s: float = 1.0  # the shortest time between two messages of one retained topic
     reconnect: Backoff = field(default_factory=Backoff)
     refused: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0, floor_s=1.0))

@@ -168,9 +168,9 @@ LAMP = SCENE + "outputs: {lamp: {kind: command, argv: [/usr/local/bin/lamp, 3], 
 #: A whole file -> its mistakes.
 IN_A_FILE = [
     ("hello", '1:1: "hello" stands here, allowed: a mapping with sources, pipelines, device, '
-     "outputs, store, mqtt, summary, metrics"),
+     "outputs, thermal, store, mqtt, summary, metrics"),
     ("[1]", "1:1: [1] stands here, allowed: a mapping with sources, pipelines, device, outputs, "
-     "store, mqtt, summary, metrics"),
+     "thermal, store, mqtt, summary, metrics"),
     ("device: {}", "1:1: sources: missing, allowed: a mapping of names, at least one\n"
      "1:1: pipelines: missing, allowed: a mapping of names, at least one"),
     ("sources: {}" + PIPELINES, "1:10: sources: an empty mapping stands here, allowed: "
@@ -219,7 +219,7 @@ IN_A_FILE = [
     (SCENE.replace("model: m", 'model: "a\\0b"'), '2:38: pipelines.p.model: "a\\x00b" stands here, '
      "allowed: the name of a file"),
     (SCENE + "devices: {}", "3:1: devices: unknown key, allowed: sources, pipelines, device, "
-     "outputs, store, mqtt, summary, metrics (did you mean device?)"),
+     "outputs, thermal, store, mqtt, summary, metrics (did you mean device?)"),
     (LAMP + "on_stop: on}}", '3:74: outputs.lamp.on_stop: "on" stands here, allowed: off | keep'),
     ("outputs: {lamp: {kind: command, argv: []}}\n" + SCENE, "1:39: outputs.lamp.argv: "
      "[] stands here, allowed: a list of: text, at least one"),
@@ -241,8 +241,8 @@ IN_A_FILE = [
     (SCENE + "store: {quota_gb: 5}", "3:9: store.quota_gb: unknown key, allowed: path, flush_s, "
      "quota_mb, keep_days, evidence_keep_days, free_floor_mb (did you mean quota_mb?)"),
     (SCENE + "mqtt: {hots: h}", "3:1: mqtt.host: missing, allowed: text, not empty\n3:8: "
-     "mqtt.hots: unknown key, allowed: host, port, protocol, transport, tls, username, password "
-     "(did you mean host?)"),
+     "mqtt.hots: unknown key, allowed: host, port, protocol, transport, tls, username, password, "
+     "drain (did you mean host?)"),
     (SCENE + "mqtt: {host: h, port: 99999, protocol: 4}", "3:23: mqtt.port: 99999 stands here, "
      'allowed: a whole number from 1 to 65535 | null\n3:40: mqtt.protocol: "4" stands here, '
      "allowed: auto | 5 | 3.1.1"),

@@ -51,7 +51,7 @@ def overwritten(path: Path) -> None:
 
 
 def truncated(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
+    os.truncate(path, path.stat().st_size * 3 // 4)
 
 
 def without_header(path: Path) -> None:

@@ -288,10 +288,10 @@ from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher
 
 class Nothing:
-    depth, oldest_seq, newest_seq = 0, None, None
+    depth, oldest_seq, newest_seq, last_seq = 0, None, None, 0
 
 class Empty:
-    def pending(self, limit, after): return []
+    def pending(self, limit, after, urgent): return []
     def acknowledge(self, seqs): raise AssertionError
     def depth(self): return Nothing
 

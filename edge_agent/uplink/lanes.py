@@ -1,0 +1,100 @@
+"""In which order the outbox leaves: alerts first, then what is live, then the backlog by age.
+
+Rules: the lanes of one connection. What was there when it began is backlog, what comes later is
+live; urgent rows (alerts, `lost`) have a lane of their own in each. Urgent rows go in the order of
+seq; only where their backlog takes longer than `OVERTAKE_S` do live ones overtake it. The backlog
+of all others keeps to `rate_msgs`, so that a device that comes back leaves the network to the
+living. Of every lane at most one batch is in memory, however long it is. Read `delivery.py` next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from edge_agent.policy.allowance import Allowance
+from edge_agent.types import Message
+from edge_agent.uplink.outbox import Outbox, Pace
+from edge_agent.uplink.refusals import Refusals
+
+#: So long alerts are brought in their order; then those that happen now need not wait for it.
+OVERTAKE_S = 0.5
+
+
+class _Lane:
+    """Rows of one urgency with seq > `after`; a backlog ends at `until`, a live lane never."""
+
+    def __init__(self, outbox: Outbox, batch: int, urgent: bool) -> None:
+        self._outbox = outbox
+        self._batch = batch
+        self._urgent = urgent
+        self.queue: deque[Message] = deque()
+        self.after = 0
+        self.until: int | None = None
+        self.may_have_more = True
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.queue or self.may_have_more)
+
+    def read(self, refusals: Refusals) -> bool:
+        """Whether a row is at hand."""
+        while not self.queue and self.may_have_more:
+            rows = self._outbox.pending(self._batch, self.after, self._urgent)
+            self.may_have_more = len(rows) == self._batch
+            self.after = (rows[-1].seq or self.after) if rows else self.after
+            for row in rows:
+                if self.until is not None and (row.seq or 0) > self.until:
+                    self.may_have_more = False
+                elif row.seq not in refusals:
+                    self.queue.append(row)
+        return bool(self.queue)
+
+
+class Lanes:
+    """What one connection takes from the outbox. Used from the publisher's thread alone."""
+
+    def __init__(self, outbox: Outbox, pace: Pace, refusals: Refusals) -> None:
+        self._refusals = refusals
+        self._poll_s = pace.poll_s
+        self._looked_at = 0.0
+        self._began: float | None = None
+        self._allowance = Allowance(pace.rate_msgs)
+        began = outbox.depth().last_seq
+        self._urgent, self._urgent_live, self._live, self._backlog = (
+            _Lane(outbox, pace.batch, urgent) for urgent in (True, True, False, False)
+        )
+        self._urgent_live.after = self._live.after = began
+        self._urgent.until = self._backlog.until = began
+
+    def grew(self) -> None:
+        """There may be new rows."""
+        self._urgent_live.may_have_more = self._live.may_have_more = True
+
+    def next(self, now: float) -> Message | None:
+        """The row that is to leave now; None: there is none, or the backlog has to wait."""
+        if now - self._looked_at >= self._poll_s:
+            self._looked_at = now
+            self.grew()
+        if self._began is None:
+            self._began = now
+        for lane in self._in_order(now - self._began > OVERTAKE_S):
+            if lane.read(self._refusals):
+                return lane.queue.popleft()
+        if self._backlog.read(self._refusals) and self._allowance.take(now):
+            return self._backlog.queue.popleft()
+        return None
+
+    def look(self) -> bool:
+        """Read what there is, sending nothing; whether anything is left to be sent."""
+        self.grew()
+        found = [lane.read(self._refusals) for lane in (*self._in_order(), self._backlog)]
+        return any(found)
+
+    @property
+    def is_empty(self) -> bool:
+        return all(lane.is_empty for lane in (*self._in_order(), self._backlog))
+
+    def _in_order(self, is_late: bool = False) -> tuple[_Lane, ...]:
+        if is_late:
+            return self._urgent_live, self._urgent, self._live
+        return self._urgent, self._urgent_live, self._live
