@@ -17,6 +17,7 @@ from edge_agent.errors import Damaged, EdgeError, NoRoom
 from edge_agent.service.opening import is_back
 from edge_agent.service.watch import House
 from edge_agent.store.record import Trouble
+from edge_agent.store.renew import hold_log
 from edge_agent.store.retention import MB, Limits, Retention
 from edge_agent.store.salvage import mark
 
@@ -66,6 +67,7 @@ class Keeper:
                 self._make_room(now)
             if not self._stands_in:
                 self._retention.keep_reserve()
+                hold_log(self._store.database)
             more = self._retention.look(
                 self._limits(), now, self._surroundings.clock_word == "synced"
             )

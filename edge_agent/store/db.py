@@ -60,6 +60,7 @@ class Database:
         self.path = path
         self.connection = connection
         self.lock = threading.RLock()
+        self._file = _inode(path)
         self._patience_s: float | None = None
         self._is_hasty = False
         self.refusal: EdgeError | None = None  # why the disk took no writes at the last attempt
@@ -72,6 +73,11 @@ class Database:
         """
         with self.lock, self._noted(), disk_errors(self.path):
             self._begin()
+            while _inode(self.path) not in (self._file, None):  # see renew.py
+                old = self.connection
+                self.take(open_database(self.path.parent))
+                old.close()
+                self._begin()
             before = self.connection.total_changes
             try:
                 yield self.connection
@@ -83,6 +89,12 @@ class Database:
                 raise
             if self.connection.total_changes != before:
                 self.refusal = None
+
+    def take(self, other: Database) -> None:
+        """Go on with the other one's connection, to the file that bears the name now."""
+        self.connection, self._file = other.connection, other._file
+        if self._patience_s is not None:
+            self._set_patience(self._patience_s)
 
     @contextmanager
     def _noted(self, kind: type[EdgeError] = EdgeError) -> Iterator[None]:
@@ -124,6 +136,13 @@ class Database:
     def close(self) -> None:
         with self.lock, disk_errors(self.path):
             self.connection.close()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def open_database(state: Path, tuning: Tuning = TUNING) -> Database:

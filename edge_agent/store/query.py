@@ -79,6 +79,7 @@ class Reader:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
+        self._file = path.stat().st_ino
         self._connection = connection
 
     def events(self, wanted: EventFilter = ANY) -> tuple[StoredEvent, ...]:
@@ -216,12 +217,19 @@ class Reader:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One moment of the store: all statements inside see the same state."""
         with disk_errors(self._path):
+            self._follow()
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
             finally:
                 if self._connection.in_transaction:  # not where SQLite ended it on an error
                     self._connection.execute("ROLLBACK")
+
+    def _follow(self) -> None:
+        """The file of that name may be another one by now: see `renew.py`."""
+        if (now := self._path.stat().st_ino) != self._file:
+            self._connection.close()
+            self._connection, self._file = _connect(self._path), now
 
     def __enter__(self) -> Self:
         return self

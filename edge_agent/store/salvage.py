@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from edge_agent.errors import Damaged
 from edge_agent.policy import spans
 from edge_agent.policy.documents import dump
-from edge_agent.store import outbox
+from edge_agent.store import outbox, renew
 from edge_agent.store.db import APPLICATION_ID, FILE, Database, connect, hold
 from edge_agent.store.disk import disk_errors, sync_folder, write_durably
 from edge_agent.store.examine import examine
@@ -53,6 +53,7 @@ class Salvaged:
 
 def open_sound(state: Path) -> Store:
     """The store, or a new one with what could be read of a damaged one. Raises as `open_store`."""
+    _finish_renewal(state)
     found = _damage(state)
     if found is None:
         try:
@@ -66,6 +67,16 @@ def open_sound(state: Path) -> Store:
         return _salvage(state)
     finally:
         os.close(held)
+
+
+def _finish_renewal(state: Path) -> None:
+    """Where a crash interrupted `renew.py`. Raises EdgeError where another agent is at work."""
+    if (state / renew.NEXT).exists():
+        held = hold(state)
+        try:
+            renew.finish(state)
+        finally:
+            os.close(held)
 
 
 def mark(state: Path) -> None:
