@@ -16,7 +16,7 @@ PY_TAG = $(shell $(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info
 CONSTRAINTS = $(addprefix -c ,$(wildcard constraints/$(PY_TAG).txt))
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check acceptance bench fast-tests clean wheel
+.PHONY: demo test check acceptance bench bundle fast-tests clean wheel
 
 demo: $(INSTALLED)
 	$(BIN)/edge-agent demo --out demo-out
@@ -44,6 +44,10 @@ bench: $(DEVELOPED)
 # The tests that need neither a broker nor long runs, on another Python: make fast-tests PYTHON=python3.13 VENV=.venv313
 fast-tests: $(DEVELOPED)
 	$(BIN)/python -m pytest -m "not slow and not acceptance" -n 2 --dist worksteal
+
+# make bundle ARCH=aarch64 PY=3.11: everything that a device without a network needs, in one tar in dist/
+bundle: $(DEVELOPED)
+	$(BIN)/python tools/bundle.py "$(ARCH)" "$(PY)"
 
 wheel: $(DEVELOPED)
 	$(PIP) wheel --no-deps -w dist .

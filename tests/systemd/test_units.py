@@ -130,3 +130,12 @@ def inferred(state: Path) -> set[str]:
     with sqlite3.connect(state / "edge.db") as database:
         rows = database.execute("SELECT DISTINCT pipeline FROM frames WHERE inferred > 0")
         return {name for (name,) in rows}
+
+
+def test_the_script_is_plain_shell() -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("there is no shellcheck (apt install shellcheck)")
+    checked = subprocess.run(
+        ["shellcheck", "-s", "sh", UNITS / "install.sh"], capture_output=True, text=True
+    )
+    assert checked.stdout == ""
