@@ -9,16 +9,21 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from edge_agent.config.commands import Allowed
 from edge_agent.host.fake import FakeClock
 from edge_agent.policy import spans
 from edge_agent.policy.backoff import Backoff
 from edge_agent.policy.envelope import Sender, encode
+from edge_agent.policy.lost import lost_document
+from edge_agent.service.commands import Reach, handlers
 from edge_agent.service.receipt import acknowledge, find_receipt, load_receipt
 from edge_agent.service.stick import export
+from edge_agent.store import outbox
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import open_store
 from edge_agent.store.rows import Batch, Draft
 from edge_agent.uplink.client import Broker
+from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.outbox import Identity, Pace
 from edge_agent.uplink.publisher import Publisher
 from edge_fleet.archive import Archive, Stream
@@ -42,6 +47,7 @@ class Device:
         self.name = name
         self._made = 0
         self._stop: threading.Event | None = None
+        self._threads: list[threading.Thread] = []
         self.restart()
 
     def restart(self) -> None:
@@ -62,6 +68,20 @@ class Device:
 
     def drop(self, seqs: set[int]) -> None:
         self.store.outbox.give_up(seqs, "quota", NOW)
+
+    def erase(self, seqs: set[int]) -> None:
+        """As `events erase` does: sent ones, too."""
+        with self.store.database.transaction() as connection:
+            marks = ",".join(map(str, seqs))
+            rows = connection.execute(
+                f"SELECT seq, topic FROM outbox WHERE topic <> 'lost' AND seq IN ({marks})"
+            ).fetchall()
+            if rows:
+                body = json.dumps(lost_document(rows, "erased"))
+                outbox.declare(connection, rows[0][0], body, NOW)
+                connection.executemany(
+                    "DELETE FROM outbox WHERE seq = ?", [row[:1] for row in rows]
+                )
 
     def send(self, limit: int = 1000) -> list[tuple[str, bytes]]:
         """What a broker takes now: topics and payloads. It acknowledged them."""
@@ -90,23 +110,36 @@ class Device:
     def last_seq(self) -> int:
         return self.store.outbox.depth().last_seq
 
-    def publish(self, port: int) -> Publisher:
-        """Send by MQTT in a thread until `close`."""
+    def publish(self, port: int, commands: tuple[str, ...] = ()) -> Publisher:
+        """Send by MQTT in a thread until `close`, and take these commands."""
         identity = self.store.identity
         who = Identity(self.name, identity.store, identity.boot, "0.1")
         broker = Broker("127.0.0.1", port, client_id=f"edge-agent-{self.name}", pace=QUICK)
-        publisher = Publisher(broker, who, self.store.outbox, FakeClock(NOW))
+        reach = Reach(
+            state=self.state,
+            store=self.store,
+            now=lambda: NOW,
+            runners=dict,
+            pause=lambda name: {},
+            resume=lambda name: {},
+            resent=lambda: publisher.resend(),
+        )
+        inbox = Inbox(who.base, handlers(Allowed(commands), reach))
+        publisher = Publisher(broker, who, self.store.outbox, FakeClock(NOW), inbox)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=publisher.run, args=(self._stop,), daemon=True)
-        self._thread.start()
+        for work in (publisher.run, inbox.run):
+            thread = threading.Thread(target=work, args=(self._stop,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
         publisher.retained("health", {"reasons": [], "expires": []})
         return publisher
 
     def close(self) -> None:
         if self._stop is not None:
             self._stop.set()
-            self._thread.join(20)
-            assert not self._thread.is_alive()
+            for thread in self._threads:
+                thread.join(20)
+                assert not thread.is_alive()
         self.store.close()
 
 

@@ -9,6 +9,9 @@ import pytest
 from reference import reference
 
 from edge_agent.cli import COMMANDS, root
+from edge_agent.policy.commands import LARGEST, NAMES
+from edge_agent.service.commands import MOST_RESENT
+from edge_agent.store.evidence import STILLS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
@@ -68,6 +71,16 @@ def test_every_topic_and_table_is_documented() -> None:
     tables = (ROOT / "docs" / "store.md").read_text("utf-8")
     for table in re.findall(r"CREATE TABLE (\w+)", schema):
         assert re.search(rf"\b{table}\b", tables), table
+
+
+def test_every_command_by_mqtt_is_documented() -> None:
+    page = (ROOT / "docs" / "mqtt.md").read_text("utf-8")
+    section = page.split("## Commands")[1].split("\n## ")[0]
+    for name in NAMES:
+        assert f"`{name}`" in section, name
+    assert f"at most {LARGEST:,} bytes" in section
+    assert f"at most {MOST_RESENT:,} numbers" in section
+    assert f"newest {STILLS};" in section
 
 
 def test_every_decision_is_numbered_once() -> None:

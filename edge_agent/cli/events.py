@@ -79,7 +79,33 @@ def show(event: str, config: Path | None, state: Path | None, as_json: bool) -> 
     here = place(state, config)
     with open_reader(here.state) as reader:
         stored = reader.event(event)
-    click.echo(_document(stored) if as_json else "\n".join(_words(stored, here)))
+        said = reader.label(stored.event.id)
+    verdict = "" if said is None else str(said.is_true).lower()
+    click.echo(_document(stored) if as_json else "\n".join(_words(stored, here, verdict)))
+
+
+@command.command()
+@click.argument("event", metavar="ID", shell_complete=complete_event)
+@click.argument("verdict", type=click.Choice(["true", "false"]))
+@config_option
+@state_option
+@json_option
+def label(event: str, verdict: str, config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Say whether an event was what it said it was: right (true) or a false alarm."""
+    from edge_agent.policy.documents import dump
+    from edge_agent.store.labels import Label
+    from edge_agent.store.query import open_reader
+    from edge_agent.store.record import open_store
+
+    here = place(state, config)
+    with open_reader(here.state) as reader:
+        found = reader.event(event).event
+    with open_store(here.state) as store:
+        store.label(Label(found.id, verdict == "true", time.time(), "cli"))
+    if as_json:
+        click.echo(dump({"schema": "label/1", "event": found.id, "label": verdict == "true"}))
+    else:
+        click.echo(f"{found.id[:8]} is labelled {verdict}: {found.text}")
 
 
 @command.command()
@@ -203,7 +229,7 @@ def _lines(stored: StoredEvent, zone: Zone) -> list[str]:
     return wrapped(head, event.text)
 
 
-def _words(stored: StoredEvent, here: Place) -> list[str]:
+def _words(stored: StoredEvent, here: Place, label: str) -> list[str]:
     from edge_agent.cli.render import wrapped
     from edge_agent.pipeline.sentence import score_text
     from edge_agent.service.moments import local, zone_of
@@ -222,6 +248,7 @@ def _words(stored: StoredEvent, here: Place) -> list[str]:
         "score": f"{score} at most, {median} in the middle",
         "model": f"{about.model} {about.version} on {about.engine}",
         "": f"sha256 {about.sha256[:16]}…, config {about.config_sha256[:16]}…",
+        "label": label,
         "advice": event.advice or "",
     }
     lines = wrapped("", event.text)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge_agent.config.commands import Allowed, Commands
 from edge_agent.config.values import (
     Area,
     AsText,
@@ -366,6 +367,9 @@ class Mqtt(Part):
     username: Text | None = key("For the broker.", None)
     password: SecretRef | None = key("Where the password lies, never itself.", None)
     drain: Drain = key("How what waited leaves once the broker is back.", Drain())
+    commands: Commands = key(
+        "Which commands may come; each is off unless it stands here.", Allowed()
+    )
 
     @property
     def address(self) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.config.commands import Allowed
 from edge_agent.config.explain import resolve_id
 from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, UsageError
@@ -28,6 +29,7 @@ from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
+from edge_agent.service.commands import Reach, handlers
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import Keeper
@@ -44,6 +46,7 @@ from edge_agent.service.watch import House, Watch
 from edge_agent.service.watchman import Threads, Watchman
 from edge_agent.store.rows import Draft, StoredEvent
 from edge_agent.types import Priority
+from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher
 
@@ -72,6 +75,7 @@ class Agent:
         self._stop = threading.Event()
         self._code = 0
         self._hurried = False
+        self._inbox: Inbox | None = None  # commands by MQTT, where any is allowed
         self._notifier = Notifier()
         self._reload_wanted = threading.Event()
         self._reloading = threading.Lock()
@@ -136,6 +140,8 @@ class Agent:
         self._store.watching(self._watch.runners, self._surroundings.now())
         self._watch.start()
         self._upkeep.start("thermal", self._thermal.run, self._thermal.beat)
+        if self._inbox is not None:
+            self._upkeep.start("commands", self._inbox.run, self._inbox.beat)
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
@@ -255,7 +261,27 @@ class Agent:
         sender = Identity(
             device, identity.store, identity.boot, __version__, about.site, about.tags
         )
-        return Publisher(broker_of(self._config.mqtt, device), sender, self._store.outbox, clock)
+        broker = broker_of(self._config.mqtt, device)
+        self._inbox = self._new_inbox(sender.base, self._config.mqtt.commands)
+        return Publisher(broker, sender, self._store.outbox, clock, self._inbox)
+
+    def _new_inbox(self, base: str, allowed: Allowed) -> Inbox | None:
+        if not allowed.names:
+            return None
+        reach = Reach(
+            state=self._state,
+            store=self._store,
+            now=self._surroundings.now,
+            runners=lambda: self._watch.runners,
+            pause=self.pause,
+            resume=self.resume,
+            resent=self._resend,
+        )
+        return Inbox(base, handlers(allowed, reach))
+
+    def _resend(self) -> None:
+        if self._publisher is not None:
+            self._publisher.resend()
 
     def _device(self) -> str:
         board = read_board()

@@ -20,6 +20,7 @@ from edge_agent.service.ledger import Account
 from edge_agent.service.marker import Grip, fingerprint
 from edge_agent.service.meter import Effort, Meter, Rate
 from edge_agent.service.recorder import Recorder
+from edge_agent.service.still import Still
 from edge_agent.store.rows import Judged
 from edge_agent.types import Event, Frame, Outcome, Priority
 
@@ -52,6 +53,7 @@ class Runner:
         self.journal = Journal(assembled.spec.name)
         self.recorder = recorder
         self.known = KnownAnswer(assembled)
+        self.still = Still()  # a picture that somebody asked for
         self.last_closed: tuple[Event, ...] = ()
         self._lock = threading.Lock()
         self._failed = (0.0, "")
@@ -154,6 +156,7 @@ class Runner:
             self._failed = (monotonic(), f"{type(fault).__name__}: {fault}")
             raise
         pipeline.laps.lap("store")
+        self.still.offer(outcome.frame)
         if outcome.skip is None:
             self.account.infer()
             self.rate.add(frame.time)

@@ -20,6 +20,7 @@ from edge_agent.policy.lost import lost_document
 from edge_agent.store import eviction, outbox
 from edge_agent.store.db import FILE
 from edge_agent.store.disk import disk_errors, sync_folder
+from edge_agent.store.evidence import STILLS_FOLDER
 from edge_agent.store.record import Store
 
 #: A reader holds the log for a moment; one that holds it for longer is named.
@@ -40,7 +41,8 @@ class Erased:
 def erase(store: Store, ids: Sequence[str], now: float) -> Erased:
     """Erase these closed events. Raises UsageError for an open one, NoRoom, EdgeError.
 
-    Also damaged databases that were set aside go: whatever they hold cannot be looked into.
+    Also damaged databases that were set aside go, and pictures that the command `snapshot` took:
+    whatever they hold cannot be looked into.
     """
     state = store.database.path.parent
     with store.database.reading() as connection:
@@ -52,8 +54,10 @@ def erase(store: Store, ids: Sequence[str], now: float) -> Erased:
         connection.executemany("DELETE FROM outbox WHERE seq = ?", [row[:1] for row in messages])
         connection.executemany("DELETE FROM events WHERE n = ?", [row[:1] for row in rows])
         connection.executemany("DELETE FROM decisions WHERE n = ?", [row[1:2] for row in rows])
+        connection.executemany("DELETE FROM labels WHERE event = ?", [(id_,) for id_ in ids])
     files = [state / path for row in rows for path in eviction.paths(row[2])]
     files += [each for id_ in ids for each in (state / "evidence").glob(f"*/*/{id_}.*")]
+    files += (state / STILLS_FOLDER).glob("*")
     files += list(state.glob(f"{FILE}.damaged-*"))
     removed = _remove(files)
     _wipe(store)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FOLDER = "evidence"
 QUALITY = 95
+STILLS = 20
+STILLS_FOLDER = f"{FOLDER}/stills"
 
 
 def save_snapshot(
@@ -48,6 +50,23 @@ def save_window(
     samples, channels = window.shape
     size = {"samples": samples, "channels": channels}
     return _keep(state, event, (".npy", _npy(window)), size, about)
+
+
+def save_still(state: Path, time: float, image: Image) -> dict[str, Any]:
+    """Write a picture that somebody asked for, to `evidence/stills`; the newest `STILLS` stay.
+
+    The answer is as that of `save_snapshot`.
+    """
+    height, width = image.shape[:2]
+    data = _jpeg(image)
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = Path(STILLS_FOLDER, f"{round(time * 1000):015}-{sha256[:8]}.jpg")
+    write_durably(state / path, data)
+    kept = sorted((state / path).parent.glob("*.jpg"))
+    for old in kept[:-STILLS]:
+        old.unlink(missing_ok=True)
+    size = {"bytes": len(data), "width": width, "height": height}
+    return {"path": path.as_posix(), "sha256": sha256, **size}
 
 
 def _keep(

@@ -66,6 +66,11 @@ STEPS = (
     ),
     Step("proof of watching", _COVERAGE),
     Step("alerts leave before all else, however much waits", _LANES),
+    Step(
+        "what people said of events",
+        "CREATE TABLE labels (event TEXT PRIMARY KEY, label INTEGER NOT NULL,"
+        " time REAL NOT NULL, by TEXT NOT NULL) WITHOUT ROWID;",
+    ),
 )
 LATEST = len(STEPS)
 

@@ -21,7 +21,7 @@ from edge_agent.policy.documents import dump
 from edge_agent.policy.lost import Reason, lost_document, merged_document
 from edge_agent.policy.spans import Spans
 from edge_agent.store.db import Database
-from edge_agent.store.rows import Depth, Draft
+from edge_agent.store.rows import Depth, Draft, Resent
 from edge_agent.types import Message
 
 _COLUMNS = "seq, id, topic, created, body, boot, clock"
@@ -106,6 +106,35 @@ class Outbox:
             ).fetchall()
             rows = [row for row in rows if row[0] not in self._waiting]
             return drop(connection, rows, reason, time)
+
+    def resend(self, asked: Spans, time: float) -> Resent:
+        """Let what was sent wait once more; what is not here any more is declared lost.
+
+        One transaction. The `lost` messages that declared some of it before are sent again, too.
+        """
+        self.settle()
+        with self._database.transaction() as connection:
+            last = unsent(connection).last_seq
+            asked = spans.both(asked, ((1, last),)) if last else ()
+            declaring, declared = _declared(connection, asked)
+            queued, here = 0, spans.of(declaring)
+            for first, end in (*asked, *here):
+                here += _present(connection, first, end)
+                queued += connection.execute(
+                    "UPDATE outbox SET sent = NULL WHERE sent IS NOT NULL AND seq BETWEEN ? AND ?",
+                    (first, end),
+                ).rowcount
+            gone = spans.without(spans.without(asked, spans.joined(here)), declared)
+            lost = None
+            if gone:
+                body = {
+                    "ranges": spans.document(gone),
+                    "counts": {"unknown": spans.count(gone)},
+                    "reason": "quota",
+                    "previous_store": None,
+                }
+                lost = declare(connection, gone[0][0], dump(body), time)
+        return Resent(asked, queued, gone, lost)
 
     def depth(self) -> Depth:
         with self._database.reading() as connection:
@@ -210,6 +239,28 @@ def _message(row: tuple[int, str, str, float, str, int, str]) -> Message:
         boot=boot,
         clock=clock,
     )
+
+
+def _present(connection: sqlite3.Connection, first: int, last: int) -> Spans:
+    rows = connection.execute("SELECT seq FROM outbox WHERE seq BETWEEN ? AND ?", (first, last))
+    return spans.of(seq for (seq,) in rows)
+
+
+def _declared(connection: sqlite3.Connection, asked: Spans) -> tuple[list[int], Spans]:
+    """The `lost` rows that declare some of what is asked for, and all that they declare."""
+    seqs: list[int] = []
+    declared: Spans = ()
+    rows = connection.execute(  # by the index of ids that are no alerts'
+        "SELECT seq, body FROM outbox WHERE topic <> 'alert' AND topic = 'lost'"
+        " AND id >= 'lost/' AND id < 'lost0'"
+    )
+    for seq, text in rows:
+        body = json.loads(text)
+        told = spans.parse(body["ranges"]) if body.get("previous_store") is None else ()
+        if spans.both(told, asked):
+            seqs.append(seq)
+            declared = spans.joined(declared + told)
+    return seqs, declared
 
 
 # --- what leaves by a stick ----------------------------------------------------------------------

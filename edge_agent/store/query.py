@@ -16,7 +16,7 @@ from typing import Self
 
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.spans import Spans
-from edge_agent.store import coverage, decisions, events, ledger, outbox
+from edge_agent.store import coverage, decisions, events, labels, ledger, outbox
 from edge_agent.store.db import (
     FILE,
     connect,
@@ -28,6 +28,7 @@ from edge_agent.store.db import (
     refuse_contents,
 )
 from edge_agent.store.disk import disk_errors
+from edge_agent.store.labels import Label
 from edge_agent.store.migrate import LATEST, version
 from edge_agent.store.rows import (
     CoverageRow,
@@ -117,6 +118,11 @@ class Reader:
                     f"several events begin with {prefix}: {names}{more}", "write more digits"
                 )
             return events.select(connection, "WHERE e.id = ?", found)[0]
+
+    def label(self, event: str) -> Label | None:
+        """What a person said of the event with that (whole) id."""
+        with self._reading() as connection:
+            return labels.of(connection, event)
 
     def open_events(self) -> tuple[StoredEvent, ...]:
         with self._reading() as connection:

@@ -20,7 +20,7 @@ from typing import Self
 
 from edge_agent.policy.coverage import Cause, Since, within
 from edge_agent.policy.documents import dump
-from edge_agent.store import coverage, decisions, events, ledger, outbox
+from edge_agent.store import coverage, decisions, events, labels, ledger, outbox
 from edge_agent.store.db import (
     SERVICE_PATIENCE_S,
     TUNING,
@@ -33,6 +33,7 @@ from edge_agent.store.db import (
     open_database,
 )
 from edge_agent.store.disk import disk_errors
+from edge_agent.store.labels import Label
 from edge_agent.store.rows import Batch, CoverageRow, Draft, FramesRow, Identity, StoredEvent
 from edge_agent.types import Event
 
@@ -206,6 +207,11 @@ class Store:
                     )
                 )
         return interrupted
+
+    def label(self, label: Label) -> None:
+        """What a person said of an event that is in this store."""
+        with self.database.transaction() as connection:
+            labels.put(connection, label)
 
     def keep_config(self, sha: str, text: str) -> None:
         """Keep the redacted text behind a config_sha256. Writes only what is new."""

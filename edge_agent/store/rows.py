@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from edge_agent.policy.coverage import Stretch
 from edge_agent.policy.documents import About
+from edge_agent.policy.spans import Spans
 from edge_agent.types import Decision, Event, Ledger
 
 Kind: TypeAlias = Literal["event", "miss", "skip"]
@@ -159,6 +160,17 @@ class Depth:
     oldest_seq: int | None = None
     newest_seq: int | None = None
     last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """What a receiver that missed something gets: `queued` wait again; `gone` are not kept any
+    more, which the message `lost` declares (None where nothing is)."""
+
+    asked: Spans
+    queued: int
+    gone: Spans
+    lost: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Protocol: MQTT 5 (OASIS, 2019) and MQTT 3.1.1 (OASIS, 2014). Read `connect.py` n
 
 from __future__ import annotations
 
+import logging
 import math
 import select
 import ssl
@@ -23,8 +24,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_agent.policy.commands import LARGEST
 from edge_agent.uplink.bell import Bell
+from edge_agent.uplink.inbox import Arrived
 from edge_agent.uplink.outbox import Pace
+
+log = logging.getLogger("edge_agent.uplink")
 
 Protocol: TypeAlias = Literal["5", "3.1.1"]
 
@@ -32,6 +37,8 @@ Protocol: TypeAlias = Literal["5", "3.1.1"]
 WINDOW = 20
 #: Bytes of a PUBLISH beside topic, payload and its two-byte lengths: 1 type, 4 size, 1 properties.
 _OVERHEAD = 10
+#: A broker need not bring us anything larger than a command with its topics and properties.
+_ROOM_FOR_TOPICS = 4096
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
@@ -79,6 +86,7 @@ class Packet:
     topic: str
     payload: bytes
     retain: bool
+    correlation: bytes | None = None  # of a reply; MQTT 5 alone carries it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,7 @@ class Session:
         self._bell = bell
         self._max_packet: int | None = None
         self._answers: list[Answer] = []
+        self._arrived: list[Arrived] = []
         self._ended: str | None = None
         self._client = self._new_client(will)
 
@@ -135,6 +144,8 @@ class Session:
             client.tls_set_context(broker.tls.context())
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         return client
 
@@ -142,16 +153,39 @@ class Session:
 
     def open(self) -> None:
         """Name lookup, TCP, TLS, CONNECT. Blocks; raises OSError or ValueError."""
-        self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        broker = self._broker
+        bounds = None
+        if self.protocol == "5":
+            bounds = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            bounds.MaximumPacketSize = LARGEST + _ROOM_FOR_TOPICS
+            bounds.ReceiveMaximum = WINDOW
+        self._client.connect(broker.host, broker.port, broker.keepalive_s, properties=bounds)
+
+    def subscribe(self, topics: tuple[str, ...]) -> None:
+        """Ask for what is sent to us; `arrived` has it."""
+        if topics:
+            self._client.subscribe([(topic, 1) for topic in topics])
+
+    def arrived(self) -> list[Arrived]:
+        """What came since the last call."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     def fits(self, packet: Packet) -> bool:
         """Whether the broker would take a packet of this size; it hangs up on a larger one."""
         size = len(packet.topic.encode()) + len(packet.payload) + _OVERHEAD
+        size += 0 if packet.correlation is None else len(packet.correlation) + _OVERHEAD
         return self._max_packet is None or size <= self._max_packet
 
     def publish(self, packet: Packet) -> int:
         """Send it now; the number that its answer will bear. Raises Disconnected."""
-        info = self._client.publish(packet.topic, packet.payload, qos=1, retain=packet.retain)
+        about = None
+        if packet.correlation is not None and self.protocol == "5":
+            about = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            about.CorrelationData = packet.correlation
+        info = self._client.publish(
+            packet.topic, packet.payload, qos=1, retain=packet.retain, properties=about
+        )
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Disconnected(self._ended or "connection lost")
         return info.mid
@@ -232,6 +266,32 @@ class Session:
     ) -> None:
         refused = _words(reason, properties) if reason.is_failure else None
         self._answers.append(Answer(mid, refused))
+
+    def _on_subscribe(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        mid: int,
+        reasons: list[ReasonCode],
+        properties: Properties | None,
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.warning("no commands: the broker refuses the subscription reason=%s", reason)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        about = message.properties
+        self._arrived.append(
+            Arrived(
+                message.topic,
+                bytes(message.payload),
+                message.retain,
+                time.monotonic(),
+                getattr(about, "MessageExpiryInterval", None),
+                getattr(about, "ResponseTopic", None),
+                getattr(about, "CorrelationData", None),
+            )
+        )
 
     def _on_disconnect(
         self,

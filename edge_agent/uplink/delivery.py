@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from edge_agent.policy.envelope import Sender, encode
+from edge_agent.policy.commands import failure
+from edge_agent.policy.envelope import Sender, encode, to_bytes
 from edge_agent.types import Message
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
+from edge_agent.uplink.inbox import Inbox, Reply
 from edge_agent.uplink.lanes import Lanes
 from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
 from edge_agent.uplink.refusals import Refusals
@@ -30,7 +33,14 @@ log = logging.getLogger("edge_agent.uplink")
 class Outgoing:
     """What is to leave and what is known of it, from one connection to the next."""
 
-    def __init__(self, identity: Identity, outbox: Outbox, clock: Clock, pace: Pace) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        outbox: Outbox,
+        clock: Clock,
+        pace: Pace,
+        inbox: Inbox | None = None,
+    ) -> None:
         self.identity = identity
         self.outbox = outbox
         self.clock = clock
@@ -38,9 +48,23 @@ class Outgoing:
         self.retained = Retained(pace.retained_every_s)
         self.refusals = Refusals(pace.refused, pace.tries)
         self.bell = Bell()
+        self.inbox = inbox
+        if inbox is not None:
+            inbox.rings(self.bell.ring)
+        self._again = threading.Event()  # rows that were sent wait once more
         self.sent = 0  # sequenced messages that a broker took
         self.last_refusal: tuple[str, str] | None = None  # topic and reason
         self._unsequenced = 0
+
+    def rewind(self) -> None:
+        """From any thread: rows that were sent wait once more."""
+        self._again.set()
+        self.bell.ring()
+
+    def take_rewind(self) -> bool:
+        again = self._again.is_set()
+        self._again.clear()
+        return again
 
     def packet(self, message: Message, sender: Sender, now: float) -> Packet:
         """`now` is on the agent's clock; an unsequenced message is never late."""
@@ -95,6 +119,8 @@ class Delivery:
         self._health_is_old = False  # and some of that was sent since
         self._told_at = 0.0
         outgoing.retained.touch_all()
+        if outgoing.inbox is not None:
+            session.subscribe(outgoing.inbox.topics)
 
     def announce(self, word: str) -> None:
         """Publish `status`; the caller leaves room in the window."""
@@ -114,6 +140,9 @@ class Delivery:
         patience = min(timeout_s, self._pace.ack_every_s) if self._taken else timeout_s
         for answer in self._session.wait(patience):
             self._take(answer)
+        for arrived in self._session.arrived():
+            if self._out.inbox is not None:
+                self._out.inbox.offer(arrived)
         now = time.monotonic()
         if len(self._taken) >= self._pace.batch or now - self._taken_at >= self._pace.ack_every_s:
             self.acknowledge()
@@ -147,6 +176,8 @@ class Delivery:
     # --- sending -----------------------------------------------------------------------------
 
     def _fill(self, now: float) -> None:
+        while self.has_room and self._out.inbox and (reply := self._out.inbox.take_reply()):
+            self._send_reply(reply, now)
         while self.has_room and (due := self._out.retained.take_due(now)) is not None:
             self._send(self._unsequenced(*due), now)
         while self.has_room and (message := self._next(now)) is not None:
@@ -156,6 +187,8 @@ class Delivery:
         """The next row of the outbox; behind them all, a refused one whose time has come."""
         if self._out.bell.heard():
             self._lanes.grew()
+        if self._out.take_rewind():
+            self._lanes.rewind({*self._taken, *(each.seq for each in self._flying.values())})
         return self._lanes.next(now) or self._refused_before(now)
 
     def _refused_before(self, now: float) -> Message | None:
@@ -195,6 +228,13 @@ class Delivery:
         self._report(message.topic, f"larger than the broker allows ({len(packet.payload)} bytes)")
         if message.seq is not None:
             self._give_up(message.seq)
+
+    def _send_reply(self, reply: Reply, now: float) -> None:
+        packet = Packet(reply.topic, reply.payload, False, reply.correlation)
+        if not self._session.fits(packet):
+            too_large = failure(reply.id, "too_large", f"the reply has {len(reply.payload)} bytes")
+            packet = replace(packet, payload=to_bytes(too_large))
+        self._flying[self._session.publish(packet)] = _Flight(None, "reply", now)
 
     def _give_up(self, seq: int) -> None:
         """It can never leave by this broker: the receiver learns that, instead of waiting."""

@@ -10,6 +10,7 @@ living. Of every lane at most one batch is in memory, however long it is. Read `
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 
 from edge_agent.policy.allowance import Allowance
 from edge_agent.types import Message
@@ -23,8 +24,11 @@ OVERTAKE_S = 0.5
 class _Lane:
     """Rows of one urgency with seq > `after`; a backlog ends at `until`, a live lane never."""
 
-    def __init__(self, outbox: Outbox, batch: int, urgent: bool) -> None:
+    def __init__(
+        self, outbox: Outbox, batch: int, urgent: bool, under_way: Set[int | None]
+    ) -> None:
         self._outbox = outbox
+        self._under_way = under_way  # sent before these lanes began, and not yet acknowledged
         self._batch = batch
         self._urgent = urgent
         self.queue: deque[Message] = deque()
@@ -45,7 +49,7 @@ class _Lane:
             for row in rows:
                 if self.until is not None and (row.seq or 0) > self.until:
                     self.may_have_more = False
-                elif row.seq not in refusals:
+                elif row.seq not in refusals and row.seq not in self._under_way:
                     self.queue.append(row)
         return bool(self.queue)
 
@@ -54,17 +58,27 @@ class Lanes:
     """What one connection takes from the outbox. Used from the publisher's thread alone."""
 
     def __init__(self, outbox: Outbox, pace: Pace, refusals: Refusals) -> None:
+        self._outbox = outbox
+        self._batch = pace.batch
         self._refusals = refusals
         self._poll_s = pace.poll_s
         self._looked_at = 0.0
-        self._began: float | None = None
         self._allowance = Allowance(pace.rate_msgs)
-        began = outbox.depth().last_seq
+        self._begin(frozenset())
+
+    def _begin(self, under_way: Set[int | None]) -> None:
+        self._began: float | None = None
+        began = self._outbox.depth().last_seq
         self._urgent, self._urgent_live, self._live, self._backlog = (
-            _Lane(outbox, pace.batch, urgent) for urgent in (True, True, False, False)
+            _Lane(self._outbox, self._batch, urgent, under_way)
+            for urgent in (True, True, False, False)
         )
         self._urgent_live.after = self._live.after = began
         self._urgent.until = self._backlog.until = began
+
+    def rewind(self, under_way: Set[int | None]) -> None:
+        """Rows that were sent wait once more: all is read anew, but for what is `under_way`."""
+        self._begin(under_way)
 
     def grew(self) -> None:
         """There may be new rows."""

@@ -20,6 +20,7 @@ from edge_agent.policy.vigil import Beat
 from edge_agent.uplink.client import Broker, Disconnected, Packet, Session
 from edge_agent.uplink.connect import ConnectFailed, Connector
 from edge_agent.uplink.delivery import Delivery, Outgoing, log
+from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.outbox import Clock, Identity, Outbox
 
 #: The longest that the loop does not look whether it should end.
@@ -48,8 +49,16 @@ class UplinkFacts:
 class Publisher:
     """Brings the outbox to the broker. All but `run` may be called from any thread."""
 
-    def __init__(self, broker: Broker, identity: Identity, outbox: Outbox, clock: Clock) -> None:
-        self._outgoing = Outgoing(identity, outbox, clock, broker.pace)
+    def __init__(
+        self,
+        broker: Broker,
+        identity: Identity,
+        outbox: Outbox,
+        clock: Clock,
+        inbox: Inbox | None = None,
+    ) -> None:
+        """`inbox` takes the commands that are allowed; without one nothing is subscribed to."""
+        self._outgoing = Outgoing(identity, outbox, clock, broker.pace, inbox)
         self._connector = Connector(broker, self._outgoing.bell)
         self._backoff = broker.pace.reconnect
         self._facts = UplinkFacts(broker.address)
@@ -71,6 +80,10 @@ class Publisher:
     def notify(self) -> None:
         """The outbox grew: send now. Cheap."""
         self._outgoing.bell.ring()
+
+    def resend(self) -> None:
+        """Rows that were sent wait once more: look at all of the outbox again."""
+        self._outgoing.rewind()
 
     def retained(self, topic: str, body: Mapping[str, Any]) -> None:
         """The latest `state` or `health`: kept, sent when it changed and at every connect.

@@ -86,6 +86,9 @@ class Archive:
                 for message in messages
             ]
             entries.reject(connection, rejected, now)
+        if any(each.loss is not None and each.loss.reason == entries.ERASED for each in messages):
+            # Nothing of it stays in the log, either; a reader in the way delays that.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return Kept(*(outcomes.count(word) for word in ("new", "repeated", "conflicting")))
 
     def waits(self, device: str, store: str, waiting: Waiting, told: str, now: float) -> None:
@@ -186,6 +189,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise Refused(f"{path} belongs to another program", "name another file: --store")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON").fetchone()
     if not tables:
         script = Path(__file__).with_name("schema.sql").read_text("utf-8")
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")

@@ -1,7 +1,8 @@
 """How one message becomes rows of the archive: known by its number, and by its id.
 
 Rules: the first that came with a number stays; what comes again changes nothing, but that a whole
-alert replaces a cut one. What a `lost` message declares is taken in with it. Every function works
+alert replaces a cut one. What a `lost` message declares is taken in with it, and what it says is
+erased is deleted here. Every function works
 within a transaction of the caller. Read `heard.py` for the way out.
 """
 
@@ -13,9 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_agent.policy.documents import dump
+from edge_agent.policy.spans import Spans
 from edge_agent.policy.stick import Damaged, Waiting, waiting_of
 from edge_fleet.message import Loss, Message
 
+#: The reason of a loss that is for receivers, too.
+ERASED = "erased"
 #: Payloads that were no message, and bytes of each, that are kept.
 REFUSED_KEPT = 1000
 REFUSED_BYTES = 4096
@@ -42,6 +46,8 @@ def keep(connection: sqlite3.Connection, message: Message, via: str, now: float)
         return _again(connection, message, stream, known) or _conflict(
             connection, message, stream, now
         )
+    if _is_erased(connection, stream, message.seq):
+        return "erased"  # it came by another way, or later than the word that it must go
     if message.loss is not None:
         _declare(connection, message, message.loss, stream, now)
     original = connection.execute(
@@ -117,6 +123,35 @@ def _declare(
             for place, (first, last) in enumerate(loss.seqs or ((0, 0),))
         ],
     )
+    if loss.reason == ERASED and successor is None:
+        _erase(connection, stream, loss.seqs)
+
+
+def _is_erased(connection: sqlite3.Connection, stream: int, seq: int | None) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM losses WHERE reason = 'erased' AND stream = ? AND first <= ? AND last >= ?"
+        " AND successor IS NULL",
+        (stream, seq, seq),
+    )
+    return found.fetchone() is not None
+
+
+def _erase(connection: sqlite3.Connection, stream: int, seqs: Spans) -> None:
+    """What the device erased for somebody's sake is erased here, under whatever number it came."""
+    for first, last in seqs:
+        span = {"stream": stream, "first": first, "last": last}
+        here = "stream = :stream AND seq BETWEEN :first AND :last"
+        copies = [
+            row[:1]
+            for row in connection.execute(
+                f"SELECT n FROM messages WHERE {here}"
+                f" UNION SELECT message FROM repeats WHERE {here}",
+                span,
+            )
+        ]
+        connection.executemany("DELETE FROM repeats WHERE message = ?", copies)
+        connection.executemany("DELETE FROM messages WHERE n = ?", copies)
+        connection.execute(f"DELETE FROM conflicts WHERE {here}", span)
 
 
 def latest(connection: sqlite3.Connection, message: Message, now: float) -> str:

@@ -56,6 +56,8 @@ CREATE TABLE losses (
     PRIMARY KEY (stream, by, first)
 ) WITHOUT ROWID;
 
+CREATE INDEX losses_erased ON losses (stream, first, last) WHERE reason = 'erased';
+
 -- Two different messages with one number: the store was copied, or restored from a backup.
 CREATE TABLE conflicts (
     stream INTEGER NOT NULL REFERENCES streams (n),

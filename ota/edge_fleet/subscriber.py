@@ -26,12 +26,15 @@ from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.backoff import Backoff
 from edge_fleet.archive import Archive, Kept
 from edge_fleet.entries import Rejected
+from edge_fleet.healer import Healer
 from edge_fleet.message import Malformed, from_topic
 
 log = logging.getLogger("edge_fleet.collect")
 
 #: What is counted, and what tells how far the counting went.
 TOPICS = ("alert", "summary", "ota", "lost", "status", "health")
+#: Where devices answer a `resend`.
+REPLIES = "reply/+"
 #: The broker keeps the session, and what comes for it, for so long.
 SESSION_S = 30 * 86_400
 #: Messages of one commit at most.
@@ -62,9 +65,10 @@ class Unreachable(EdgeError):
 class Subscriber:
     """Fills the archive from one broker. `counted` is what came so far."""
 
-    def __init__(self, address: Address, archive: Archive) -> None:
+    def __init__(self, address: Address, archive: Archive, healer: Healer | None = None) -> None:
         self._address = address
         self._archive = archive
+        self._healer = healer
         self._backoff = Backoff()
         self.counted = Kept()
         self.rejected = 0
@@ -89,12 +93,16 @@ class Subscriber:
 
     def _connected(self, over: Callable[[], bool]) -> None:
         began = time.monotonic()
-        link = Link(self._address)
+        link = Link(self._address, TOPICS if self._healer is None else (*TOPICS, REPLIES))
         try:
             link.open()
             log.info("receiving from %s:%d", self._address.host, self._address.port)
             while not over():
-                self.turn(link)
+                came = self.turn(link)
+                if self._healer is not None and came:
+                    self._healer.arrived(time.monotonic())
+                elif self._healer is not None:
+                    self._healer.step(link, self._archive, time.monotonic())
         except Lost as end:
             log.warning("the connection ended: %s", end)
         finally:
@@ -108,6 +116,9 @@ class Subscriber:
             return 0
         messages, rejected = [], []
         for each in arrived:
+            if self._healer is not None and "/reply/" in each.topic:
+                self._healer.replied(each.topic, bytes(each.payload))
+                continue
             try:
                 messages.append(from_topic(each.topic, bytes(each.payload)))
             except Malformed as fault:
@@ -198,6 +209,12 @@ class Link:
             self._turn(0.0)
         arrived, self._arrived = self._arrived, []
         return arrived
+
+    def command(self, device: str, name: str, payload: bytes, expiry_s: int) -> None:
+        """Ask a device for something; it answers on its own `reply/<id>`."""
+        about = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        about.MessageExpiryInterval = expiry_s
+        self._client.publish(f"edge/v1/{device}/cmd/{name}", payload, qos=1, properties=about)
 
     def acknowledge(self, message: paho.MQTTMessage) -> None:
         """The broker may forget it. Where the connection is gone it comes again, as a repeat."""

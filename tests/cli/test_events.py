@@ -228,3 +228,19 @@ def test_erase_asks_tells_and_leaves_nothing(
     assert f"erased: {len(listed) - 1} events" in rest.out
     assert ask("events", "list").out.startswith("no events")
     assert not list((tmp_path / "state" / "evidence").glob("*/*/*"))
+
+
+def test_a_person_says_whether_an_event_was_right(ask: Ask, replayed: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(replayed, state)
+    event = json.loads(ask("events", "list", "--json", "-n", "1").out)["id"]
+    assert "label" not in ask("events", "show", event).out
+    said = ask("events", "label", event[:8], "false")
+    assert said.code == 0
+    assert said.out.startswith(f"{event[:8]} is labelled false: ")
+    assert "  label   false" in ask("events", "show", event).out
+    document = json.loads(ask("events", "label", event, "true", "--json").out)
+    assert document == {"schema": "label/1", "event": event, "label": True}
+    assert "  label   true" in ask("events", "show", event).out
+    assert ask("events", "label", "zz", "true").code == 2
+    assert ask("events", "label", event, "perhaps").code == 2

@@ -242,7 +242,14 @@ IN_A_FILE = [
      "quota_mb, keep_days, evidence_keep_days, free_floor_mb (did you mean quota_mb?)"),
     (SCENE + "mqtt: {hots: h}", "3:1: mqtt.host: missing, allowed: text, not empty\n3:8: "
      "mqtt.hots: unknown key, allowed: host, port, protocol, transport, tls, username, password, "
-     "drain (did you mean host?)"),
+     "drain, commands (did you mean host?)"),
+    (SCENE + "mqtt: {host: h, commands: [ping, pong]}", '3:27: mqtt.commands: "pong" is no command '
+     "(did you mean ping?), allowed: a list of ping, detail, snapshot, resend, pause, resume, ack, "
+     "label, or {snapshot: {publish: true}}"),
+    (SCENE + "mqtt: {host: h, commands: [ping, ping]}", "3:27: mqtt.commands: ping stands here "
+     "twice"),
+    (SCENE + "mqtt: {host: h, commands: [{snapshot: {publish: 1}}]}", "3:27: mqtt.commands: "
+     "a mapping stands at snapshot, allowed: {publish: true}"),
     (SCENE + "mqtt: {host: h, port: 99999, protocol: 4}", "3:23: mqtt.port: 99999 stands here, "
      'allowed: a whole number from 1 to 65535 | null\n3:40: mqtt.protocol: "4" stands here, '
      "allowed: auto | 5 | 3.1.1"),

@@ -68,6 +68,31 @@ def test_losses_have_their_reasons_and_counts(archive: Archive) -> None:
     }  # fmt: skip
 
 
+def test_what_the_device_erased_is_erased_here_whenever_and_however_it_came(
+    archive: Archive, tmp_path: Path
+) -> None:
+    secret = {"text": "Frau Meier am Tor"}
+    archive.keep([message(1, data=secret), message(2), message(3)], "mqtt", NOW)
+    archive.keep([message(1, id="copy/open", data=secret)], "mqtt", NOW)  # a conflict holds it, too
+    archive.keep([lost(5, [[1, 2]], reason="erased")], "mqtt", NOW)
+    assert rows(archive, "SELECT seq FROM messages ORDER BY n") == [(3,), (5,)]
+    archive.keep([message(1, data=secret)], "stick", NOW)  # a stick that was written before
+    sets = partition(only(archive))
+    assert (sets["lost"], sets["delivered"], sets["missing"]) == ({1, 2}, {3, 5}, {4})
+    for file in tmp_path.glob("desk.db*"):
+        assert b"Meier" not in file.read_bytes()
+
+
+def test_an_erased_alert_goes_under_its_old_store_s_number_too(archive: Archive) -> None:
+    archive.keep([message(1)], "mqtt", NOW)
+    again = message(2, NEW, id=message(1).id)
+    salvaged = lost(1, [[1, 1]], NEW, reason="salvage", previous_store=OLD)
+    archive.keep([salvaged, again, lost(3, [[2, 2]], NEW, reason="erased")], "mqtt", NOW)
+    assert rows(archive, "SELECT topic FROM messages") == [("lost",), ("lost",)]
+    assert partition(account(of_store(archive, OLD).heard))["superseded"] == {1}
+    assert account(of_store(archive, OLD).heard).is_complete
+
+
 def test_what_was_declared_lost_and_came_after_all_is_delivered(archive: Archive) -> None:
     archive.keep([lost(3, [[1, 2]]), message(2)], "mqtt", NOW)
     assert partition(only(archive))["lost"] == {1}

@@ -190,6 +190,7 @@ def test_nonsense_on_the_topics_stops_nothing(
         (("collect", "--broker", "mqtt://a:b@x"), 2, "--password-file"),
         (("collect", "--broker", "mqtt://127.0.0.1:1"), 1, "cannot be reached"),
         (("collect", "--broker", "mqtt://x", "--ca", "y"), 2, "are for TLS"),
+        (("collect", "--heal"), 2, "say --broker URL"),
         (("collect", "--from", "not-mounted"), 2, "mount the stick"),
         (("collect", "--gaps", "--store", "postgresql://x"), 2, "write sqlite:///FILE"),
         (("collekt",), 2, "did you mean collect?"),
@@ -233,3 +234,26 @@ def test_a_stick_by_the_command(fleet: Fleet, device: Device, media: Path) -> No
     assert damaged.returncode == 4
     assert "not believed" in damaged.stderr
     assert proof(fleet, 0)["delivered"]["ranges"] == [[1, 3]]
+
+
+def test_heal_closes_every_gap_by_resend(
+    new_mosquitto, collector: Collector, fleet: Fleet, device: Device, tmp_path: Path, eventually
+) -> None:
+    """What the broker lost comes again; what the device keeps no more is declared."""
+    broker = new_mosquitto().start()
+    device.publish(broker.port, commands=("resend",))
+    device.write(8)
+    eventually(lambda: not device.pending, "the broker took eight, and nobody was there")
+    device.store.outbox.settle()
+    with device.store.database.transaction() as connection:
+        connection.execute("DELETE FROM outbox WHERE seq IN (3, 4)")  # as the quota does
+    process = collector(broker.port, "--heal")
+    eventually(lambda: stored(tmp_path) == 7, "six came again, and the declaration of two")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert "asked dock-07 to send again: 1-8" in err
+    assert "dock-07 sends 6 again, and has 2 no more" in err
+    found = proof(fleet, 0)
+    assert found["delivered"]["ranges"] == [[1, 2], [5, 9]]
+    (lost,) = found["lost"]
+    assert (lost["ranges"], lost["reason"], lost["counts"]) == ([[3, 4]], "quota", {"unknown": 2})

@@ -24,6 +24,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 5)),
         st.tuples(st.just("drop"), st.sets(st.integers(1, 30), max_size=4)),
+        st.tuples(st.just("erase"), st.sets(st.integers(1, 30), max_size=3)),
         # By MQTT: how many go, and which of those the broker loses after its PUBACK.
         st.tuples(
             st.just("mqtt"), st.tuples(st.integers(1, 6), st.sets(st.integers(0, 5), max_size=3))
@@ -54,6 +55,7 @@ class World:
         steps: dict[str, Callable[[Any], None]] = {
             "write": self.device.write,
             "drop": self.device.drop,
+            "erase": self.device.erase,
             "mqtt": self.mqtt,
             "export": self.export,
             "collect": lambda _: self.collect(),

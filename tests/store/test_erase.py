@@ -13,6 +13,8 @@ from completeness import Completeness
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.store import erase as erasing
 from edge_agent.store.erase import erase
+from edge_agent.store.evidence import STILLS_FOLDER
+from edge_agent.store.labels import Label
 from edge_agent.store.record import Store
 from edge_agent.types import Decision
 
@@ -50,6 +52,10 @@ def secret(store: Store, device: SimpleNamespace, state: Path) -> str:
     (seq,) = store.record(device.opening(event))
     store.outbox.acknowledge([seq])
     store.record(device.closing(device.closed(event)))
+    store.label(Label(event.id, True, 1.7e9, "cli"))
+    asked_for = state / STILLS_FOLDER / "1.jpg"
+    asked_for.parent.mkdir(parents=True)
+    asked_for.write_text(SECRET)
     for number in range(30, 60):
         store.record(device.opening(device.event(number)))
     with store.database.reading() as connection:
@@ -62,7 +68,7 @@ def test_no_byte_of_it_is_left_and_receivers_are_told(
     store: Store, device: SimpleNamespace, state: Path, secret: str
 ) -> None:
     done = erase(store, [secret], 1e9)
-    assert (done.events, done.messages, done.files) == (1, 2, 2)
+    assert (done.events, done.messages, done.files) == (1, 2, 3)
     assert left(state) == []
     came = Completeness()
     for message in store.outbox.pending(1000):
@@ -74,6 +80,7 @@ def test_no_byte_of_it_is_left_and_receivers_are_told(
     with store.database.reading() as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (60,)
+        assert connection.execute("SELECT count(*) FROM labels").fetchone() == (0,)
 
 
 def test_an_old_copy_in_the_log_goes_too(

@@ -15,6 +15,7 @@ from edge_agent.host.fake import FakeClock
 from edge_agent.policy.backoff import Backoff
 from edge_agent.types import Message
 from edge_agent.uplink.client import Broker
+from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.memory import MemoryOutbox
 from edge_agent.uplink.outbox import Identity, Pace
 from edge_agent.uplink.publisher import Publisher
@@ -96,12 +97,17 @@ def publish(device: str) -> Iterator[Callable[..., Running]]:
     """`publish(port, **broker)`: a running publisher with an outbox in memory."""
     running: list[Running] = []
 
-    def start(port: int, outbox: BreakableOutbox | None = None, **settings: Any) -> Running:
+    def start(
+        port: int,
+        outbox: BreakableOutbox | None = None,
+        inbox: Inbox | None = None,
+        **settings: Any,
+    ) -> Running:
         outbox = outbox or BreakableOutbox()
         settings = {"host": "127.0.0.1", "connect_timeout_s": 2.0, "pace": QUICK} | settings
         broker = Broker(port=port, client_id=device, **settings)
         identity = Identity(device, "5f1c7f0e-7f53-4ad4-8f05-0c6de3f6a1b2", boot=7, version="0.1")
-        running.append(Running(Publisher(broker, identity, outbox, FakeClock()), outbox))
+        running.append(Running(Publisher(broker, identity, outbox, FakeClock(), inbox), outbox))
         return running[-1]
 
     yield start

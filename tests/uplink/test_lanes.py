@@ -99,3 +99,16 @@ def test_a_live_alert_overtakes_a_backlog_at_a_real_broker(
     if took > 5.0:
         pytest.skip(f"this machine took {took:.0f} s for one message")
     assert left > 100, "and most of the backlog still waits"
+
+
+def test_what_waits_again_is_read_anew_but_for_what_is_under_way() -> None:
+    outbox = MemoryOutbox()
+    for number in range(4):
+        outbox.put("alert" if number == 2 else "summary", {}, 1.0)
+    lanes = lanes_over(outbox)
+    first = [lanes.next(float(place)) for place in range(4)]
+    assert [message.seq for message in first if message] == [3, 1, 2, 4]
+    outbox.put("summary", {}, 1.0)
+    lanes.rewind({1, 3})
+    again = [lanes.next(100.0 + place) for place in range(4)]
+    assert [message.seq for message in again if message] == [2, 4, 5]

@@ -48,6 +48,7 @@ REFUSED = 4
     help="The broker keeps what comes for this name; one collector each.",
 )
 @click.option("--for", "seconds", type=click.FloatRange(0), help="Receive so long. [until ctrl-C]")
+@click.option("--heal", is_flag=True, help="Ask devices to send again what is missing.")
 @click.option("--gaps", is_flag=True, help="Then tell what is missing; exit 1 if anything is.")
 @json_option
 def command(
@@ -55,6 +56,7 @@ def command(
     folder: Path | None,
     broker: str | None,
     seconds: float | None,
+    heal: bool,
     gaps: bool,
     as_json: bool,
     **login: str | Path | None,
@@ -65,16 +67,21 @@ def command(
     alone only the proof.
     """
     from edge_fleet.archive import open_archive
+    from edge_fleet.healer import Healer
+    from edge_fleet.subscriber import Subscriber
 
     if folder is None and broker is None and not gaps:
         raise UsageError("there is nothing to do", "say --broker URL, --from DIR or --gaps")
+    if heal and broker is None:
+        raise UsageError("--heal asks devices by MQTT", "say --broker URL, too")
     address = None if broker is None else _address(broker, login)
     code = 0
     with open_archive(_path(store)) as archive:
         if folder is not None:
             code = _read_stick(folder, archive, quiet=gaps and as_json, as_json=as_json)
         if address is not None:
-            _receive(address, archive, seconds, quiet=as_json)
+            subscriber = Subscriber(address, archive, Healer() if heal else None)
+            _receive(subscriber, seconds, quiet=as_json)
         if gaps:
             code = _tell_gaps(archive, as_json) or code
     return code
@@ -120,14 +127,11 @@ def _tell_stick(folder: Path, found: tuple[Collected, ...]) -> None:
         click.echo(f"next: on each device: edge-agent outbox ack {folder}")
 
 
-def _receive(address: Address, archive: Archive, seconds: float | None, *, quiet: bool) -> None:
+def _receive(subscriber: Subscriber, seconds: float | None, *, quiet: bool) -> None:
     """Until the time is over, SIGTERM, or ctrl-C; the last two end it in order, too."""
     import logging
 
-    from edge_fleet.subscriber import Subscriber
-
     logging.basicConfig(format="edge-fleet: %(message)s", level=logging.INFO)
-    subscriber = Subscriber(address, archive)
     subscriber.run(_end(seconds))
     if not quiet:
         _tell_received(subscriber)

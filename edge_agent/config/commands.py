@@ -1,0 +1,65 @@
+"""`mqtt.commands`: which commands may come by MQTT, and whether a picture may leave with one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
+
+from edge_agent.config.values import allowed
+from edge_agent.config.wording import did_you_mean, shown
+from edge_agent.policy.commands import NAMES
+
+ALLOWED = f"a list of {', '.join(NAMES)}, or {{snapshot: {{publish: true}}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Names, and whether `snapshot` may publish its picture."""
+
+    names: tuple[str, ...] = ()
+    publish: bool = False
+
+    def written(self) -> list[object]:
+        """As it stands in the file."""
+        return [
+            {"snapshot": {"publish": True}} if name == "snapshot" and self.publish else name
+            for name in self.names
+        ]
+
+
+def _commands(value: object) -> Allowed:
+    if isinstance(value, Allowed):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{shown(value)} stands here, allowed: {ALLOWED}")
+    names: list[str] = []
+    publish = False
+    for entry in value:
+        name = entry
+        if isinstance(entry, dict) and list(entry) == ["snapshot"]:
+            name, publish = "snapshot", _publish(entry["snapshot"])
+        if name not in NAMES:
+            hint = did_you_mean(name, NAMES) if isinstance(name, str) else ""
+            raise ValueError(f"{shown(entry)} is no command{hint}, allowed: {ALLOWED}")
+        if name in names:
+            raise ValueError(f"{name} stands here twice")
+        names.append(name)
+    return Allowed(tuple(names), publish)
+
+
+def _publish(value: object) -> bool:
+    if isinstance(value, dict) and list(value) == ["publish"]:
+        found = value["publish"]
+        if isinstance(found, bool):
+            return found
+    raise ValueError(f"{shown(value)} stands at snapshot, allowed: {{publish: true}}")
+
+
+Commands = Annotated[
+    Allowed,
+    PlainValidator(_commands),
+    PlainSerializer(Allowed.written, return_type=list),
+    allowed(ALLOWED, "array"),
+]

@@ -1,0 +1,104 @@
+"""The service takes commands: a real process, a real broker, one question after another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from broker import eventually
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from running import Service
+
+pytestmark = pytest.mark.slow
+SCHEMAS = Path(__file__).parents[2] / "edge_agent/schemas"
+
+CONFIG = """\
+device: {{id: orders-1}}
+sources:
+  yard: {{kind: scene, uri: "built-in:?seed=11&fps=20"}}
+pipelines:
+  yard:
+    source: yard
+    model: scene-detector
+    gate: {{max_fps: 10}}
+    rules:
+      - {{name: seen, confirm: [2, 3], priority: alert, cooldown_s: 0}}
+mqtt: {{host: 127.0.0.1, port: {port}, commands: [ping, detail, snapshot, resend, pause, resume, label]}}
+"""  # noqa: E501
+
+
+class Asker:
+    def __init__(self, port: int) -> None:
+        self._replies: dict[str, Any] = {}
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.on_message = self._message
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe("edge/v1/orders-1/reply/+", 1)
+        self._client.loop_start()
+        self._asked = 0
+
+    def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        reply = json.loads(message.payload)
+        self._replies[reply["id"]] = reply
+
+    def ask(self, name: str, **args: Any) -> Any:
+        self._asked += 1
+        id_ = f"q{self._asked}"
+        command = json.dumps({"id": id_, "args": args})
+        self._client.publish(f"edge/v1/orders-1/cmd/{name}", command, qos=1)
+        return eventually(lambda: self._replies.get(id_), f"a reply to {name}")
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def asker(shared_mosquitto) -> Iterator[Asker]:
+    asker = Asker(shared_mosquitto.port)
+    yield asker
+    asker.close()
+
+
+def test_the_service_obeys_what_its_configuration_allows(
+    service: Callable[..., Service], shared_mosquitto, receive, asker: Asker, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.format(port=shared_mosquitto.port))
+    receiver = receive(shared_mosquitto.port, "orders-1")
+    running = service(config)
+    alert = eventually(lambda: receiver.on("alert"), "an alert", 60)[0]
+    told = asker.ask("ping")["data"]
+    assert told["store"] == alert["store"]
+    assert told["pending"]["last_seq"] >= alert["seq"]
+
+    detail = asker.ask("detail", event=alert["data"]["id"])["data"]
+    schema = json.loads((SCHEMAS / "event.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(detail)
+    assert detail["decisions"]
+
+    wanted = {"store": alert["store"], "ranges": [[alert["seq"], alert["seq"]]]}
+    eventually(  # one that the broker has acknowledged this moment waits still, by itself
+        lambda: asker.ask("resend", **wanted)["data"]["queued"] == 1, "it is queued once more"
+    )
+    eventually(
+        lambda: [each["id"] for each in receiver.on("alert")].count(alert["id"]) == 2,
+        "the alert came again",
+    )
+
+    entry = asker.ask("snapshot", pipeline="yard")["data"]["evidence"]
+    picture = (running.state / entry["path"]).read_bytes()
+    assert hashlib.sha256(picture).hexdigest() == entry["sha256"]
+
+    assert asker.ask("pause", pipeline="yard")["data"] == {"paused": ["yard"]}
+    assert asker.ask("resume")["data"] == {"paused": []}
+    assert asker.ask("pause", pipeline="gate")["error"]["code"] == "usage"
+    assert asker.ask("label", event=alert["data"]["id"], label=True)["ok"]
+    assert running.stop()[0] == 0
+    assert "Traceback" not in running.log.read_text("utf-8")
