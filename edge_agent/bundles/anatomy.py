@@ -63,10 +63,10 @@ def dissect(content: bytes, name: str) -> Anatomy:
     """Read a model's bytes. Raises Refused, calling it `name`, when they are damaged."""
     try:
         return _dissected(content)
-    except (struct.error, LookupError, ValueError, TypeError, AttributeError) as fault:
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError):
         # flatbuffers reads past the end, or finds nonsense: a damaged file, not a fault of ours.
         raise Refused(
-            f"{name} is damaged or truncated: its tables cannot be read ({type(fault).__name__})",
+            f"{name} is damaged or truncated: its tables cannot be read",
             "copy or export it again",
         ) from None
 

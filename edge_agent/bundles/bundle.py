@@ -71,7 +71,10 @@ def open_bundle(folder: Path, *, shipped: bool = False) -> Bundle:
     bundle is for a newer agent."""
     for name in (MODEL, MANIFEST):
         if not (folder / name).is_file():
-            raise Refused(f"{folder.name} is no model bundle: it has no {name}")
+            raise Refused(
+                f"{folder.name or folder} is no model bundle: it has no {name}",
+                "give a bundle's folder, its .tar, or a .tflite",
+            )
     manifest = read_manifest(folder / MANIFEST)
     _check_agent(manifest)
     actual = sha256_of(folder / MODEL)

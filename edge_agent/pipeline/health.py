@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from edge_agent.pipeline.motion import Gray
-from edge_agent.pipeline.view import Likeness, View, open_blocks
+from edge_agent.pipeline.view import Likeness, View, block_means, open_blocks
 from edge_agent.types import Number, Numbers, Polygon
 
 
@@ -121,7 +121,7 @@ class Health:
         if thumb.shape != self._shape:
             self._shape = thumb.shape
             self._open = open_blocks(self._masks, thumb, BLOCK)
-        level, spread = _tones(_blocks(thumb)[self._open])
+        level, spread = _tones(block_means(thumb, BLOCK)[self._open])
         numbers: dict[str, Number] = {"level": round(level, 1), "spread": round(spread, 1)}
         uniform = spread < UNIFORM
         if uniform:
@@ -222,7 +222,7 @@ class Stillness:
         if self._still_s < self.need_s:  # it went on by itself
             self.need_s = max(self.need_s, PATIENCE * self._still_s)
         self._still_s = 0.0
-        blocks = _blocks(changed)
+        blocks = block_means(changed, BLOCK)
         self._learn(share, cv2.countNonZero(blocks) / blocks.size, passed)
         return False
 
@@ -248,12 +248,6 @@ def _tones(blocks: Gray) -> tuple[float, float]:
     ends = (tail, blocks.size // 2, blocks.size - 1 - tail)
     low, middle, high = np.partition(blocks, ends)[list(ends)].tolist()
     return float(middle), float(high - low)
-
-
-def _blocks(pixels: Gray) -> Gray:
-    """The mean of each block."""
-    height, width = (max(1, side // BLOCK) for side in pixels.shape)
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _signs(likeness: Likeness | None) -> dict[Trouble, float]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 
 from edge_agent.pipeline.motion import Floats, Gray
 from edge_agent.types import Polygon
+
+Pixels = TypeVar("Pixels", Gray, Floats)
 
 #: Side of a cell in pixels of the thumbnail.
 CELL = 16
@@ -183,11 +186,23 @@ def open_blocks(masks: tuple[Polygon, ...], thumb: Gray, side: int) -> NDArray[n
     return np.asarray(block_means(covered.astype(np.float32), side) == 0)
 
 
-def block_means(values: Floats, side: int) -> Floats:
-    """The mean of each whole block of `side`; what is smaller than a block is one."""
+def block_means(values: Pixels, side: int) -> Pixels:
+    """The mean of each whole block of `side`; what is smaller than a block is one.
+
+    Halving again and again is the path that OpenCV has vectorised.
+    """
     height, width = (max(1, length // side) for length in values.shape)
     whole = values[: height * side, : width * side]
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    halves = whole.shape == (height * side, width * side)
+    while halves and side > 2 and side % 2 == 0:
+        side //= 2
+        whole = _resized(whole, width * side, height * side)
+    return _resized(whole, width, height)
+
+
+def _resized(values: Pixels, width: int, height: int) -> Pixels:
+    means = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(means, values.dtype)
 
 
 def edges(picture: Floats) -> Edges:

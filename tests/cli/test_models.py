@@ -237,6 +237,7 @@ def test_an_engine_that_does_not_take_the_model_says_so(models: Models, tmp_path
         (["import", "TEXT"], 4, "not a TensorFlow Lite model"),
         (["import", "EMPTY"], 4, "is empty"),
         (["import", "FOLDER"], 4, "is no model bundle: it has no model.tflite"),
+        (["import", "."], 4, ". is no model bundle: it has no m"),
         (["import", "BARE", "--labels", "TEXT"], 4, "has 1 label, its output"),
         (["import", "BARE", "--labels", "EMPTY"], 2, "holds no labels"),
         (["import", "BARE", "--family", "blobs"], 2, "'blobs' is not decoded"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edge_agent.pipeline.health import CLEAR_S, HOLD_S, Health, Report, Spell, Trouble
 from edge_agent.pipeline.motion import thumbnail
+from edge_agent.pipeline.view import block_means
 from edge_agent.sources.scene import Scene, SceneSpec
 
 Timed = tuple[Any, float]
@@ -283,3 +284,17 @@ def test_a_trouble_is_there_only_after_it_was_seen_for_so_long(
         if there and not spell.there:
             assert since >= CLEAR_S
             seen_s = 0.0
+
+
+@given(
+    st.tuples(st.integers(1, 41), st.integers(1, 41)), st.sampled_from([8, 16]), st.integers(0, 99)
+)
+def test_a_block_s_mean_is_that_of_its_pixels(size: tuple[int, int], side: int, seed: int) -> None:
+    """What is left over at the lower and right edge belongs to no block."""
+    pixels = np.random.default_rng(seed).integers(0, 256, size).astype(np.uint8)
+    found = block_means(pixels.astype(np.float32), side)
+    assert found.shape == tuple(max(1, length // side) for length in size)
+    for row, column in np.ndindex(found.shape):
+        block = pixels[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        assert found[row, column] == pytest.approx(block.mean(), abs=0.01)
+    assert np.abs(block_means(pixels, side) - found).max() <= 2  # grey levels, rounded each time
