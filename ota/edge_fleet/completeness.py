@@ -27,13 +27,15 @@ class Declared:
 class Heard:
     """All that the desk knows of one store.
 
-    `successor`: the store that took its place, and `last_known` its last number as that one told.
+    `successor`: the store that took its place; `salvaged` are the numbers that were not sent then,
+    and `last_known` the last one, as that store told.
     """
 
     delivered: Spans = ()
     lost: tuple[Declared, ...] = ()
     waiting: Waiting = Waiting()
     successor: str | None = None
+    salvaged: Spans = ()
     last_known: int = 0
 
 
@@ -66,9 +68,10 @@ def account(heard: Heard) -> Account:
     highest = max(*ends, heard.last_known, waiting.last_seq, waiting.newest_seq or 0, 0)
     everything: Spans = ((1, highest),) if highest else ()
     rest = spans.without(spans.without(everything, heard.delivered), declared)
-    superseded: Spans = ()
+    superseded = spans.both(rest, heard.salvaged)
+    rest = spans.without(rest, superseded)
     if heard.successor is not None:
-        superseded, rest, waiting = rest, (), Waiting()
+        waiting = Waiting()  # nobody holds anything of it any more: sent and not here is missing
     pending: Spans = ()
     if waiting.oldest_seq is not None and waiting.newest_seq is not None:
         pending = spans.both(rest, ((waiting.oldest_seq, waiting.newest_seq),))

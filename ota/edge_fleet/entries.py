@@ -120,11 +120,16 @@ def _declare(
         "INSERT OR IGNORE INTO losses VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (stream, by, first, last, loss.reason, None if place else counts, successor)
-            for place, (first, last) in enumerate(loss.seqs or ((0, 0),))
+            for place, (first, last) in enumerate(_ranges(loss))
         ],
     )
     if loss.reason == ERASED and successor is None:
         _erase(connection, stream, loss.seqs)
+
+
+def _ranges(loss: Loss) -> Spans:
+    """As rows; the one that begins at 0 only tells how far the store before had counted."""
+    return (*([(0, loss.previous_seq)] if loss.previous_seq or not loss.seqs else []), *loss.seqs)
 
 
 def _is_erased(connection: sqlite3.Connection, stream: int, seq: int | None) -> bool:

@@ -58,6 +58,8 @@ class Healer:
             missing = first_of(account(stream.heard).missing)
             if not missing or now < self._rest.get(stream.store, 0.0):
                 continue
+            if stream.heard.successor is not None:
+                continue  # that store is no more
             self._rest[stream.store] = now + EVERY_S
             self._commands += 1
             id_ = f"heal-{time.time_ns():x}-{self._commands}"  # new to the device, whoever asks

@@ -15,12 +15,14 @@ def heard(connection: sqlite3.Connection, stream: int, waiting: Waiting) -> Hear
     reasons: dict[str, list[spans.Span]] = {}
     counts: dict[str, dict[str, int]] = {}
     successor, last_known = None, 0
+    salvaged: list[spans.Span] = []
     for first, last, reason, told, next_store in connection.execute(
         "SELECT first, last, reason, counts, successor FROM losses WHERE stream = ? ORDER BY by",
         (stream,),
     ):
         if next_store is not None:
             successor, last_known = next_store, max(last_known, last)
+            salvaged += [(first, last)] if first else []
             continue
         reasons.setdefault(reason, []).extend([(first, last)] if first else [])
         for topic, number in json.loads(told or "{}").items():
@@ -30,7 +32,14 @@ def heard(connection: sqlite3.Connection, stream: int, waiting: Waiting) -> Hear
         Declared(reason, spans.joined(seqs), counts.get(reason, {}))
         for reason, seqs in sorted(reasons.items())
     )
-    return Heard(_delivered(connection, stream), declared, waiting, successor, last_known)
+    return Heard(
+        _delivered(connection, stream),
+        declared,
+        waiting,
+        successor,
+        spans.joined(salvaged),
+        last_known,
+    )
 
 
 def _delivered(connection: sqlite3.Connection, stream: int) -> Spans:

@@ -36,6 +36,7 @@ class Loss:
     reason: str
     counts: Mapping[str, int]
     previous_store: str | None
+    previous_seq: int = 0  # the last number that store gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def _loss(data: Mapping[str, Any]) -> Loss:
         raise Malformed("counts are no numbers by topic")
     if previous is not None:
         previous = _matching(data, "previous_store", STORE_NAME)
-    return Loss(seqs, _text(data, "reason"), counts, previous)
+    last = 0 if data.get("previous_seq") is None else _number(data, "previous_seq")
+    return Loss(seqs, _text(data, "reason"), counts, previous, last)
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
