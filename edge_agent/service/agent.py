@@ -57,7 +57,7 @@ HAND_OVER_S = 2.0
 STOP_S = 2.0
 SWAP_S = 4.0
 #: Where a thread hangs somebody is blind: whatever can be saved is saved within this time.
-HURRY_S = 1.5
+HURRY_S = 1.0
 HURRIED_STEP_S = 0.2
 #: Ends that somebody asked for: they are no part of a series.
 ASKED = (0, 130)

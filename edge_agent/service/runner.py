@@ -27,12 +27,12 @@ from edge_agent.types import Event, Frame, Outcome, Priority
 #: Nobody waits longer for a frame at work: an engine that hangs must not hang `status` too.
 SLOWEST_FRAME_S = 2.0
 #: A model that gives no answer for so long hangs, unless its frames usually take a tenth of it.
-HANGS_S = 5.0
+HANGS_S = 4.0
 #: The first answer may take longer: delegates load, and memory is touched for the first time.
 FIRST_ANSWER_S = 30.0
 USUALS = 10
 #: A card that takes nothing for so long hangs. What is merely locked or full answers sooner.
-STORES_S = 6.0
+STORES_S = 5.0
 #: A golden set of large pictures on a slow board.
 QUESTION_S = 60.0
 #: So long `status` tells of a frame that failed.
