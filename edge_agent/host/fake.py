@@ -5,15 +5,21 @@ from __future__ import annotations
 import errno
 
 from edge_agent.host.gpio import LineSpec, Pin
+from edge_agent.policy.correction import Correction
 
 
 class FakeClock:
     """`host.clock.Clock` without a host. `advance` is the only way forward."""
 
-    def __init__(self, time: float = 1_700_000_000.0, synced: bool = True) -> None:
+    def __init__(
+        self, time: float = 1_700_000_000.0, synced: bool = True, up_s: float = 0.0
+    ) -> None:
+        """`up_s`: for so long the machine has been on."""
         self._now = time
         self._wall_offset = 0.0
         self._synced = synced
+        self.base = time - up_s
+        self.correction = self.listen_from(Correction())
 
     def now(self) -> float:
         return self._now
@@ -23,6 +29,15 @@ class FakeClock:
 
     def synced(self) -> bool:
         return self._synced
+
+    def told(self, time: float) -> float:
+        return time + self.correction.offset
+
+    def listen(self) -> Correction:
+        return self.listen_from(self.correction)
+
+    def listen_from(self, before: Correction) -> Correction:
+        return before.heard(self._wall_offset, self._synced)
 
     def advance(self, seconds: float) -> None:
         """Time passes. Raises ValueError for a step backwards: this clock never makes one."""

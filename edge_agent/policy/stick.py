@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.policy import spans
+from edge_agent.policy.correction import timeless
 from edge_agent.policy.documents import dump
 from edge_agent.policy.spans import Spans
 
@@ -92,8 +93,11 @@ def manifest_name(generation: int) -> str:
 
 
 def tag(store: str, seq: int, id_: str, topic: str, data: Mapping[str, Any]) -> str:
-    """What only somebody who has the message can know of it."""
-    content = dump([store, seq, id_, topic, data])
+    """What only somebody who has the message can know of it.
+
+    Not its times: a device that hears of a time server later puts those right.
+    """
+    content = dump([store, seq, id_, topic, timeless(topic, data)])
     return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:TAG_DIGITS]
 
 

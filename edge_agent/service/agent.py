@@ -41,6 +41,7 @@ from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.thermal import Thermal
+from edge_agent.service.timekeeper import start_clock
 from edge_agent.service.watch import STOP_S as WATCH_STOP_S
 from edge_agent.service.watch import House, Watch
 from edge_agent.service.watchman import Threads, Watchman
@@ -99,6 +100,7 @@ class Agent:
             self._config = self._started_with = stood_in.config
             store.named(self._device())
             clock = Clock()
+            start_clock(store, clock)
             self._surroundings = Surroundings(clock, self._config.device.timezone)
             # First of all: no fault below may hide from the next boot what this one declares.
             lost = self._unaccounted()
@@ -409,8 +411,7 @@ class Agent:
         if event.priority is not Priority.ALERT or event.closed is None:
             return None
         body = dump(alert_document(event, stored.about))
-        word = self._surroundings.clock_word
-        return Draft(f"{event.id}/close", "alert", event.closed, body, priority=0, clock=word)
+        return Draft(f"{event.id}/close", "alert", event.closed, body, priority=0)
 
 
 def in_words(watch: Watch) -> str:

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_agent.host.clock import kernel_boot
 from edge_agent.policy.coverage import Attention, Cause, State, Stretch
 from edge_agent.policy.documents import dump
 from edge_agent.store.rows import CoverageRow
 
-#: Another one after each start of the machine.
-KERNEL_BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: Always in memory on Linux.
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -86,13 +85,6 @@ def runtime_folder() -> Path | None:
         if folder is not None and folder.is_dir() and os.access(folder, os.W_OK):
             return folder
     return None
-
-
-def kernel_boot() -> str:
-    try:
-        return KERNEL_BOOT.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _listed(row: CoverageRow) -> list[object]:

@@ -6,11 +6,10 @@ a next step that somebody can take who stands before the box.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.sensors import BrokenSensor, Fault, Temperature
 from edge_agent.policy.thermal import LEVELS, Points
 from edge_agent.types import Throttling, Trouble
@@ -60,9 +59,9 @@ def board_reasons(facts: BoardFacts, *, everything: bool = False) -> tuple[Board
     )
 
 
-def thermal_document(facts: BoardFacts) -> dict[str, Any]:
-    """`thermal` of `status/1`."""
-    told = facts.throttling
+def thermal_document(facts: BoardFacts, told: Callable[[float], str]) -> dict[str, Any]:
+    """`thermal` of `status/1`; `told` writes a moment as others read it."""
+    throttling = facts.throttling
     return {
         "sensor": facts.temperature.sensor,
         "target_c": round(facts.target_c, 1),
@@ -70,11 +69,11 @@ def thermal_document(facts: BoardFacts) -> dict[str, Any]:
         "reason": facts.points.reason,
         "slowness": None if facts.slowness is None else round(facts.slowness, 2),
         "broken": [
-            {**asdict(broken), "fault": broken.fault.value, "since": rfc3339(broken.since)}
+            {**asdict(broken), "fault": broken.fault.value, "since": told(broken.since)}
             for broken in facts.temperature.broken
         ],
-        "now": sorted(told.now) if told.told else None,
-        "since_boot": sorted(told.since_boot) if told.told else None,
+        "now": sorted(throttling.now) if throttling.told else None,
+        "since_boot": sorted(throttling.since_boot) if throttling.told else None,
     }
 
 

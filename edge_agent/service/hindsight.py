@@ -15,7 +15,7 @@ from edge_agent.policy.documents import decision_document, rfc3339
 from edge_agent.service.ledger import frames_document
 from edge_agent.service.moments import duration
 from edge_agent.store.query import Reader
-from edge_agent.store.rows import EventFilter, FramesRow, Judged, StoredEvent
+from edge_agent.store.rows import FramesRow, Judged, StoredEvent
 from edge_agent.types import Ledger
 
 #: What lies further away than this says nothing about the moment that was asked for.
@@ -114,10 +114,10 @@ def _closest(entries: Iterable[Judged], time: float) -> list[Judged]:
 
 
 def _events(reader: Reader, pipeline: str, time: float) -> tuple[StoredEvent, ...]:
-    wanted = EventFilter(until=time + NEAR_S, pipeline=pipeline, limit=EARLIER_EVENTS)
+    earlier = reader.events_before(pipeline, time + NEAR_S, EARLIER_EVENTS)
     return tuple(
         stored
-        for stored in reversed(reader.events(wanted))
+        for stored in reversed(earlier)
         if stored.event.opened >= time - NEAR_S or _was_open(stored, time)
     )
 

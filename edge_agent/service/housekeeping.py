@@ -15,12 +15,13 @@ from typing import Any
 from edge_agent.errors import EdgeError
 from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import anchor_point
-from edge_agent.policy.documents import dump, rfc3339
+from edge_agent.policy.documents import dump
 from edge_agent.policy.summary import Heat, WindowAccount, document
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.board import board_reasons
 from edge_agent.service.ledger import difference, frames_row
 from edge_agent.service.proof import Proof
+from edge_agent.service.timekeeper import Timekeeper
 from edge_agent.service.watch import House, Watch
 from edge_agent.service.wear import WearAccount
 from edge_agent.store.rows import Batch, Draft, Summary
@@ -63,6 +64,7 @@ class Housekeeping:
     ) -> None:
         self._store = house.store
         self._surroundings = surroundings = house.surroundings
+        self._timekeeper = Timekeeper(house.store, surroundings.clock, house.committed)
         self._proof = proof
         self._watch = watch
         self._publisher = publisher
@@ -82,6 +84,7 @@ class Housekeeping:
         self.beat.begin("a round", ROUND_S)
         while not stop.wait(LOOK_S):
             self.beat.begin("a round", ROUND_S)
+            self._timekeeper.look()
             self._surroundings.refresh()
             self.tick(self._rhythm())
 
@@ -184,40 +187,40 @@ class Housekeeping:
         """The retained topics: `state` for dashboards, `health` for whoever looks after it."""
         if self._publisher is None:
             return
-        watch = self._watch()
+        watch, told = self._watch(), self._surroundings.told
         paused = self._surroundings.paused
         here = {name: each for name, each in present(watch).items() if name not in paused}
         self._publisher.retained("state", {"present": here})
         reasons = [
-            {"code": "source_lost", "since": rfc3339(capture.facts.since)}
+            {"code": "source_lost", "since": told(capture.facts.since)}
             for capture in watch.captures.values()
             if capture.facts.state == "lost"
         ]
-        reasons += [{"code": each.code, "since": rfc3339(each.since)} for each in watch.notices]
+        reasons += [{"code": each.code, "since": told(each.since)} for each in watch.notices]
         reasons += [
-            {"code": f"camera_{event.label}", "since": rfc3339(event.opened)}
+            {"code": f"camera_{event.label}", "since": told(event.opened)}
             for event in watch.unwell()
         ]
         reasons += [
-            {"code": "output_failing", "since": rfc3339(facts.failing_since)}
+            {"code": "output_failing", "since": told(facts.failing_since)}
             for facts in watch.outputs.facts().values()
             if facts.failing_since is not None
         ]
         reasons += [
-            {"code": "model_lies", "since": rfc3339(runner.known.since)}
+            {"code": "model_lies", "since": told(runner.known.since)}
             for runner in watch.runners.values()
             if runner.known.since is not None
         ]
         reasons += [
-            {"code": each.code, "since": rfc3339(self._began)} for each in self._store.troubles
+            {"code": each.code, "since": told(self._began)} for each in self._store.troubles
         ]
         if self._store.database.refusal is None:
             self._refused_since = None
         else:
             self._refused_since = self._refused_since or self._surroundings.now()
-            reasons.append({"code": "disk_refuses", "since": rfc3339(self._refused_since)})
+            reasons.append({"code": "disk_refuses", "since": told(self._refused_since)})
         reasons += [
-            {"code": each.code, "since": rfc3339(each.since)}
+            {"code": each.code, "since": told(each.since)}
             for each in board_reasons(self._surroundings.board, everything=True)
         ]
         self._publisher.retained("health", {"reasons": reasons, "expires": []})

@@ -76,6 +76,7 @@ class Manner:
     hold_s: float
     off_on_stop: bool
     now: Callable[[], float]
+    told: Callable[[float], str] = rfc3339  # a moment of it as others read it
     within_s: float = GRACE_S  # the longest that a change may take, all told
 
 
@@ -198,7 +199,7 @@ class Output:
         """Switch it; whether it worked."""
         try:
             self._switch.open()
-            self._switch.turn(on, {**facts_of(event), "EDGE_OUTPUT": self.name})
+            self._switch.turn(on, {**facts_of(event, self._manner.told), "EDGE_OUTPUT": self.name})
         except EdgeError as fault:
             self._failures += 1
             if self._fault is None or self._fault.message != fault.message:  # once per change
@@ -223,13 +224,18 @@ class Output:
 class Outputs:
     """All outputs of one configuration."""
 
-    def __init__(self, configured: Mapping[str, OutputConfig], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        configured: Mapping[str, OutputConfig],
+        now: Callable[[], float],
+        told: Callable[[float], str] = rfc3339,
+    ) -> None:
         self._outputs = {
             name: Output(
                 name,
                 output.kind,
                 switch_of(output),
-                Manner(output.hold_s, output.on_stop == "off", now, _within_s(output)),
+                Manner(output.hold_s, output.on_stop == "off", now, told, _within_s(output)),
             )
             for name, output in configured.items()
         }
@@ -272,7 +278,7 @@ def _within_s(output: OutputConfig) -> float:
 Raised: TypeAlias = Callable[[Sequence[Event], Sequence[Event]], None]
 
 
-def facts_of(event: Event | None) -> dict[str, str]:
+def facts_of(event: Event | None, told: Callable[[float], str] = rfc3339) -> dict[str, str]:
     """What a program may know of the event, as variables of its environment; docs/outputs.md."""
     if event is None:
         return {}
@@ -285,5 +291,5 @@ def facts_of(event: Event | None) -> dict[str, str]:
         "EDGE_LABEL": event.label or "",
         "EDGE_ZONE": event.zone or "",
         "EDGE_TEXT": event.text,
-        "EDGE_OPENED": rfc3339(event.opened),
+        "EDGE_OPENED": told(event.opened),
     }

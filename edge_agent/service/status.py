@@ -7,6 +7,7 @@ know is null.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # a technician who asks the database of an agent that is down
     from edge_agent.uplink.publisher import Publisher, UplinkFacts
 
 Document: TypeAlias = dict[str, Any]
+#: A moment on the agent's own time as others read it.
+Told: TypeAlias = Callable[[float], str]
 
 #: A backlog of more messages than this is worth a word.
 LONG_QUEUE = 1000
@@ -39,6 +42,7 @@ def live_status(
     watch: Watch, store: Store, surroundings: Surroundings, publisher: Publisher | None
 ) -> Document:
     """The running agent."""
+    told = surroundings.told
     depth = store.outbox.depth()
     uplink = None if publisher is None else publisher.facts()
     sources = {name: capture.facts for name, capture in watch.captures.items()}
@@ -61,12 +65,12 @@ def live_status(
     return {
         **_document(store.identity, verdict, reasons, depth),
         "running": True,
-        "sources": {name: _source(facts) for name, facts in sources.items()},
+        "sources": {name: _source(facts, told) for name, facts in sources.items()},
         "pipelines": _pipelines(watch, surroundings),
-        "outputs": {name: _output(facts) for name, facts in watch.outputs.facts().items()},
-        "broker": None if uplink is None else _broker(uplink),
+        "outputs": {name: _output(facts, told) for name, facts in watch.outputs.facts().items()},
+        "broker": None if uplink is None else _broker(uplink, told),
         "temperature_c": surroundings.board.celsius,
-        "thermal": thermal_document(surroundings.board),
+        "thermal": thermal_document(surroundings.board, told),
         "clock": surroundings.clock_word,
     }
 
@@ -113,18 +117,18 @@ def _document(
     }
 
 
-def _source(facts: SourceFacts) -> Document:
-    told = {**asdict(facts), "since": rfc3339(facts.since)}
-    return {key: value for key, value in told.items() if key not in ("latest", "period_s")}
+def _source(facts: SourceFacts, told: Told) -> Document:
+    document = {**asdict(facts), "since": told(facts.since)}
+    return {key: value for key, value in document.items() if key not in ("latest", "period_s")}
 
 
-def _output(facts: OutputFacts) -> Document:
+def _output(facts: OutputFacts, told: Told) -> Document:
     since = facts.failing_since
-    return {**asdict(facts), "failing_since": None if since is None else rfc3339(since)}
+    return {**asdict(facts), "failing_since": None if since is None else told(since)}
 
 
-def _broker(facts: UplinkFacts) -> Document:
-    return {**asdict(facts), "since": None if facts.since is None else rfc3339(facts.since)}
+def _broker(facts: UplinkFacts, told: Told) -> Document:
+    return {**asdict(facts), "since": None if facts.since is None else told(facts.since)}
 
 
 def _pipeline(ledger: Ledger) -> Document:

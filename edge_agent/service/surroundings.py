@@ -1,6 +1,6 @@
 """What the world outside says at the moment of a frame, gathered in one place for all workers.
 
-Housekeeping refreshes what costs something to ask (is the clock synced?); workers only read.
+Housekeeping refreshes it about once a second; workers only read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from edge_agent.host.clock import Clock
 from edge_agent.host.timezone import host_zone
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
+from edge_agent.policy.documents import rfc3339
 from edge_agent.service.board import BoardFacts
 from edge_agent.types import Frame
 
@@ -24,10 +25,9 @@ class Surroundings:
     """Clock, time zone, pauses and heat of the running agent. Safe to read from any thread."""
 
     def __init__(self, clock: Clock, timezone: str | None) -> None:
-        self._clock = clock
+        self.clock = clock
         self._zone = ZoneInfo(timezone) if timezone else host_zone()
         self._calendar = Calendar(self._zone)
-        self._was_unsynced = False
         self._pausing = threading.Lock()
         self.paused: frozenset[str] = frozenset()
         self._telling = threading.Lock()
@@ -36,10 +36,9 @@ class Surroundings:
         self.refresh()
 
     def refresh(self) -> None:
-        """Ask the clock again; about once a second."""
-        synced = self._clock.synced()
-        self._was_unsynced |= not synced
-        self._calendar = Calendar(self._zone, self._clock.wall_offset(), synced)
+        """The calendar as the clock is corrected now."""
+        known = self.clock.correction
+        self._calendar = Calendar(self._zone, known.offset, known.synced)
 
     def pause(self, names: frozenset[str]) -> None:
         with self._pausing:
@@ -64,15 +63,16 @@ class Surroundings:
 
     def now(self) -> float:
         """The agent's own time; it never steps."""
-        return self._clock.now()
+        return self.clock.now()
+
+    def told(self, time: float) -> str:
+        """A moment on the agent's own time as others read it, RFC 3339."""
+        return rfc3339(self.clock.told(time))
 
     @property
     def clock_word(self) -> str:
-        """How far a time written now can be believed, in the envelope's word.
-
-        The offset is fixed at the start: a clock that was wrong then stays so until a restart.
-        """
-        return "unsynced" if self._was_unsynced else "synced"
+        """How far a time written now can be believed, in the envelope's word."""
+        return self.clock.correction.word
 
     @property
     def calendar(self) -> Calendar:
@@ -84,6 +84,6 @@ class Surroundings:
             calendar=self._calendar,
             point=self.board.points.point(pipeline),
             paused=pipeline in self.paused,
-            age_s=max(0.0, self._clock.now() - frame.time),
+            age_s=max(0.0, self.clock.now() - frame.time),
             max_age_s=max_age_s,
         )

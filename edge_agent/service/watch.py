@@ -73,7 +73,7 @@ class Watch:
         self.notices = notices
         self._house = house
         self._shared = Shared() if len(config.pipelines) > 1 else None
-        self.outputs = Outputs(config.outputs, house.surroundings.now)
+        self.outputs = Outputs(config.outputs, house.surroundings.now, house.surroundings.told)
         self.runners = {name: self._runner(name, beside) for name in config.pipelines}
         self.windows: dict[str, Windows] = {}
         self.lookouts: dict[str, Lookout] = {}

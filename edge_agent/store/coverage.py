@@ -7,10 +7,12 @@ follow each other, and their `seconds` sum up to the time that passed. Read `que
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edge_agent.policy.coverage import Attention, Cause, State, Stretch
+from edge_agent.store.clocks import correction_of
 from edge_agent.store.rows import CoverageRow
 
 _COLUMNS = "pipeline, rule, began, ended, seconds, state, cause"
@@ -67,14 +69,36 @@ def ends_of_boot(connection: sqlite3.Connection, boot: int) -> dict[tuple[str, s
 
 
 def since(connection: sqlite3.Connection, time: float) -> tuple[CoverageRow, ...]:
-    """Those that ended after that moment, rule by rule in the order of time."""
+    """Those that ended after that moment, rule by rule in the order of writing.
+
+    Times are as others tell them; how long nobody ran between two boots is known from these.
+    """
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM coverage WHERE ended > ? ORDER BY pipeline, rule, n", (time,)
+        f"SELECT {_COLUMNS}, boot, {correction_of('coverage')} FROM coverage"
+        " ORDER BY pipeline, rule, n"
     )
-    return tuple(_row(row) for row in rows)
+    told: list[CoverageRow] = []
+    last: tuple[CoverageRow, int] | None = None
+    for *columns, boot, correction in rows:
+        row = _row(columns, correction)
+        if last is not None and last[0].key == row.key and last[1] != boot:
+            row = _reaching_back(row, last[0].stretch.ended)
+        last = row, boot
+        if row.stretch.ended > time:
+            told.append(row)
+    return tuple(told)
 
 
-def _row(row: tuple[Any, ...]) -> CoverageRow:
-    pipeline, rule, began, ended, seconds, state, cause = row
-    stretch = Stretch(began, ended, Attention(State(state), Cause(cause)), seconds)
+def _row(columns: Sequence[Any], correction: float) -> CoverageRow:
+    pipeline, rule, began, ended, seconds, state, cause = columns
+    attention = Attention(State(state), Cause(cause))
+    stretch = Stretch(began + correction, ended + correction, attention, seconds)
     return CoverageRow(pipeline, rule, stretch)
+
+
+def _reaching_back(row: CoverageRow, to: float) -> CoverageRow:
+    """The first of a boot tells of the time since the one before: it began where that ended."""
+    each = row.stretch
+    if each.attention.cause not in (Cause.POWER_OFF, Cause.STOPPED) or to >= each.ended:
+        return row
+    return replace(row, stretch=Stretch.of(to, each.ended, each.attention))

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Collection
 
 from edge_agent.policy.documents import decision_document, dump
+from edge_agent.store import clocks
 from edge_agent.store.rows import Judged, Kind
 from edge_agent.types import Decision, Event
 
@@ -21,11 +22,11 @@ KEPT = 10_000
 _OTHERS = "FROM decisions WHERE kind <> 'event' AND pipeline = ?"
 
 
-def insert(connection: sqlite3.Connection, judged: Judged) -> int:
+def insert(connection: sqlite3.Connection, judged: Judged, boot: int) -> int:
     """Add a row; its number."""
     cursor = connection.execute(
-        "INSERT INTO decisions (kind, pipeline, rule, time, frame, track, label, stages)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO decisions (kind, pipeline, rule, time, frame, track, label, stages, boot)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             judged.kind,
             judged.pipeline,
@@ -35,16 +36,17 @@ def insert(connection: sqlite3.Connection, judged: Judged) -> int:
             judged.track,
             judged.label,
             to_json(judged.decisions),
+            boot,
         ),
     )
     assert cursor.lastrowid is not None  # an INSERT that did not raise
     return cursor.lastrowid
 
 
-def insert_others(connection: sqlite3.Connection, judged: Collection[Judged]) -> None:
+def insert_others(connection: sqlite3.Connection, judged: Collection[Judged], boot: int) -> None:
     """Add misses and skips; forget a pipeline's oldest once a tenth too many are there."""
     for each in judged:
-        insert(connection, each)
+        insert(connection, each, boot)
     for pipeline in sorted({each.pipeline for each in judged}):
         (count,) = connection.execute(f"SELECT count(*) {_OTHERS}", (pipeline,)).fetchone()
         if count > KEPT + KEPT // 10:
@@ -57,15 +59,20 @@ def insert_others(connection: sqlite3.Connection, judged: Collection[Judged]) ->
 def others_around(
     connection: sqlite3.Connection, pipeline: str, time: float, limit: int
 ) -> list[Judged]:
-    """The `limit` misses and skips before `time`, and as many after it."""
+    """The `limit` misses and skips before `time`, and as many after it, of each likely boot.
+
+    Times are as others tell them.
+    """
     columns = "SELECT kind, pipeline, time, frame, stages, rule, track, label"
     sides = (("<=", "DESC"), (">", "ASC"))
     return [
-        _judged(row)
+        _judged(row, correction)
+        for boots, correction in clocks.spans(connection, time)
         for compare, order in sides
         for row in connection.execute(
-            f"{columns} {_OTHERS} AND time {compare} ? ORDER BY time {order} LIMIT ?",
-            (pipeline, time, limit),
+            f"{columns} {_OTHERS} AND boot {boots} AND time {compare} ?"
+            f" ORDER BY time {order} LIMIT ?",
+            (pipeline, time - correction, limit),
         )
     ]
 
@@ -92,6 +99,9 @@ def from_json(text: str) -> tuple[Decision, ...]:
     return tuple(Decision(**stage) for stage in json.loads(text))
 
 
-def _judged(row: tuple[Kind, str, float, int, str, str | None, int | None, str | None]) -> Judged:
+def _judged(
+    row: tuple[Kind, str, float, int, str, str | None, int | None, str | None], correction: float
+) -> Judged:
     kind, pipeline, time, frame, stages, rule, track, label = row
-    return Judged(kind, pipeline, time, frame, from_json(stages), rule, track, label)
+    told = time + correction
+    return Judged(kind, pipeline, told, frame, from_json(stages), rule, track, label)

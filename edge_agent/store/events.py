@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from edge_agent.errors import EdgeError
 from edge_agent.policy.documents import About, dump, rounded
-from edge_agent.store import decisions
+from edge_agent.store import clocks, decisions
 from edge_agent.store.rows import Opened, StoredEvent
 from edge_agent.types import Box, Event, Priority
 
@@ -55,7 +56,7 @@ JOIN configs AS c ON c.n = e.config
 def insert(connection: sqlite3.Connection, opened: Opened, boot: int) -> None:
     """Raises EdgeError when an event of that id is there already."""
     event, about = opened.event, opened.about
-    decision = decisions.insert(connection, decisions.of_event(event))
+    decision = decisions.insert(connection, decisions.of_event(event), boot)
     model, config = _model(connection, about), config_number(connection, about.config_sha256)
     origin = (boot, decision, model, config, about.engine)
     try:
@@ -96,20 +97,66 @@ def select(
     return tuple(_stored(row) for row in connection.execute(_SELECT + clause, tuple(values)))
 
 
+def told(
+    connection: sqlite3.Connection, clause: str = "", values: Iterable[Any] = ()
+) -> tuple[StoredEvent, ...]:
+    """As `select`, with times as others tell them (clocks.py)."""
+    known = clocks.corrections(connection)
+    return tuple(_told(stored, known) for stored in select(connection, clause, values))
+
+
+#: SQL: when an event opened, as others tell it.
+OPENED = f"(e.opened + {clocks.correction_of('e')})"
+#: SQL: no event recorded before this one opened at that time or later. It spares a long search.
+SINCE = (
+    "e.n >= (SELECT coalesce(min(n), 9e18) FROM events WHERE opened >="
+    " ? - (SELECT coalesce(max(correction), 0.0) FROM clocks WHERE correction > 0))"
+)
+
+
+def before(
+    connection: sqlite3.Connection, pipeline: str, time: float, limit: int
+) -> tuple[StoredEvent, ...]:
+    """The `limit` events of a pipeline that opened up to `time`, of each likely boot, as others
+    tell it; the newest first."""
+    return _beside(connection, pipeline, (time, "<=", "DESC"), limit)
+
+
 def around(
     connection: sqlite3.Connection, pipeline: str, time: float, limit: int
 ) -> tuple[StoredEvent, ...]:
-    """The `limit` events of a pipeline that opened before `time`, and as many after it."""
-    sides = (("<=", "DESC"), (">", "ASC"))
-    return tuple(
+    """Those, and as many that opened later."""
+    later = _beside(connection, pipeline, (time, ">", "ASC"), limit)
+    return before(connection, pipeline, time, limit) + later
+
+
+def _beside(
+    connection: sqlite3.Connection, pipeline: str, side: tuple[float, str, str], limit: int
+) -> tuple[StoredEvent, ...]:
+    time, compare, order = side
+    found = [
         stored
-        for compare, order in sides
-        for stored in select(
+        for boots, correction in clocks.spans(connection, time)
+        for stored in told(
             connection,
-            f"WHERE e.pipeline = ? AND e.opened {compare} ? ORDER BY e.opened {order} LIMIT ?",
-            (pipeline, time, limit),
+            f"WHERE e.pipeline = ? AND e.boot {boots} AND e.opened {compare} ?"
+            f" ORDER BY e.opened {order}, e.n {order} LIMIT ?",
+            (pipeline, time - correction, limit),
         )
-    )
+    ]
+    newest_first = order == "DESC"
+    return tuple(sorted(found, key=lambda each: each.event.opened, reverse=newest_first)[:limit])
+
+
+def moved(event: Event, seconds: float) -> Event:
+    """The same with all of its times that much later."""
+    closed = None if event.closed is None else event.closed + seconds
+    return replace(event, opened=event.opened + seconds, seen=event.seen + seconds, closed=closed)
+
+
+def _told(stored: StoredEvent, known: Mapping[int, float]) -> StoredEvent:
+    correction = known.get(stored.boot, 0.0)
+    return replace(stored, event=moved(stored.event, correction)) if correction else stored
 
 
 def config_number(connection: sqlite3.Connection, sha: str) -> int:

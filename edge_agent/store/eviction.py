@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Any, TypeAlias
 
+from edge_agent.policy.correction import moved
 from edge_agent.policy.documents import dump
 from edge_agent.policy.fold import fold
 from edge_agent.policy.lost import Reason
-from edge_agent.store import outbox
+from edge_agent.store import clocks, outbox
 from edge_agent.store.rows import Draft, Identity
 
 #: So many summaries of one pipeline become one.
@@ -84,21 +85,28 @@ def unsent_summaries(sweep: Sweep) -> bool:
     """Folded into coarser ones: the newest values stay, the single windows go, declared."""
     rows = sweep.rows(
         "summary",
-        "SELECT seq, json_extract(body, '$.pipeline'), body, created, clock FROM outbox"
+        "SELECT seq, json_extract(body, '$.pipeline'), body, created, clock, boot FROM outbox"
         f" WHERE {outbox.unsent_that_is(urgent=False)} AND topic = 'summary'"
         " AND seq > :after ORDER BY seq LIMIT :batch",
     )
     folded: list[int] = []
     for _, group in groupby(sorted(rows, key=lambda row: (row[1], row[0])), key=lambda row: row[1]):
         while len(some := list(islice(group, FOLDED))) > 1:
-            body = dump(fold([json.loads(row[2]) for row in some]))
+            *_, created, clock, boot = some[-1]  # the times of all are brought to its clock
+            body = dump(fold([_on_clock_of(sweep, row[5], boot, row[2]) for row in some]))
             # Ids are unique beyond this store, as those of `lost` are.
             name = f"summary/{sweep.identity.store[:8]}/folded/{some[0][0]}"
-            draft = Draft(name, "summary", some[-1][3], body, clock=some[-1][4])
-            outbox.insert(sweep.connection, draft, sweep.identity.boot)
+            draft = Draft(name, "summary", created, body, clock=clock)
+            outbox.insert(sweep.connection, draft, boot)
             folded += [row[0] for row in some]
     _drop(sweep, ((seq, "summary") for seq in folded), "folded")
     return bool(folded)
+
+
+def _on_clock_of(sweep: Sweep, boot: int, later: int, body: str) -> Mapping[str, Any]:
+    """A summary of one boot as the clock of a later one would have told it, as far as is known."""
+    seconds = clocks.shift(sweep.connection, boot, later) or 0.0
+    return moved("summary", json.loads(body), seconds)
 
 
 def alert_history(sweep: Sweep) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from edge_agent.policy.documents import dump
+from edge_agent.store.clocks import correction_of
 from edge_agent.store.rows import FramesRow, Summary
 from edge_agent.types import Ledger
 
@@ -22,6 +23,10 @@ from edge_agent.types import Ledger
 _NEWEST = 256
 _TOTALS = "captured, inferred, skipped, failed, pending"
 _COLUMNS = "pipeline, began, ended, inferred, skipped, failed, pending, unaccounted_s"
+#: SQL: a window's times as others tell them (clocks.py).
+_BEGAN = f"(began + {correction_of('frames')})"
+_ENDED = f"(ended + {correction_of('frames')})"
+_TOLD = f"pipeline, {_BEGAN}, {_ENDED}, inferred, skipped, failed, pending, unaccounted_s"
 
 
 def insert(connection: sqlite3.Connection, rows: Collection[FramesRow], boot: int) -> None:
@@ -58,14 +63,14 @@ def insert_summaries(
 
 def windows(connection: sqlite3.Connection, since: float) -> tuple[FramesRow, ...]:
     """Those that ended after `since`, in the order of writing."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM frames WHERE ended > ? ORDER BY n", (since,))
+    rows = connection.execute(f"SELECT {_TOLD} FROM frames WHERE {_ENDED} > ? ORDER BY n", (since,))
     return tuple(_window(row) for row in rows)
 
 
 def window_at(connection: sqlite3.Connection, pipeline: str, time: float) -> FramesRow | None:
     """The one that holds the moment."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM frames WHERE pipeline = ? AND began <= ? AND ended > ?"
+        f"SELECT {_TOLD} FROM frames WHERE pipeline = ? AND {_BEGAN} <= ? AND {_ENDED} > ?"
         " ORDER BY n LIMIT 1",
         (pipeline, time, time),
     ).fetchone()
@@ -75,7 +80,7 @@ def window_at(connection: sqlite3.Connection, pipeline: str, time: float) -> Fra
 def last_windows(connection: sqlite3.Connection) -> dict[str, FramesRow]:
     """The last one of each pipeline that still writes."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM (SELECT * FROM frames ORDER BY n DESC LIMIT ?) ORDER BY n",
+        f"SELECT {_TOLD} FROM (SELECT * FROM frames ORDER BY n DESC LIMIT ?) AS frames ORDER BY n",
         (_NEWEST,),
     )
     return {row[0]: _window(row) for row in rows}
@@ -92,7 +97,7 @@ def ends_of_boot(connection: sqlite3.Connection, boot: int) -> dict[str, float]:
 
 
 def since_time(connection: sqlite3.Connection, time: float) -> dict[str, Ledger]:
-    return _sums(connection, "ended > ?", time)
+    return _sums(connection, f"{_ENDED} > ?", time)
 
 
 def of_boot(connection: sqlite3.Connection, boot: int) -> dict[str, Ledger]:

@@ -53,6 +53,25 @@ DROP INDEX outbox_unsent;
 CREATE INDEX outbox_unsent ON outbox (priority > 0) WHERE sent IS NULL;
 """
 
+#: How each boot's own time relates to the others' time (clocks.py); the view tells corrected times.
+_CLOCKS = """
+CREATE TABLE clocks (
+    boot INTEGER PRIMARY KEY,
+    kernel TEXT NOT NULL,            -- names the start of the machine
+    base REAL NOT NULL,              -- the boot's own time minus the kernel's monotonic seconds
+    began REAL NOT NULL,             -- on its own clock
+    correction REAL,                 -- to add to its times (updated when a time server is heard)
+    lived REAL NOT NULL              -- seconds of the store's life when it began (updated then)
+);
+ALTER TABLE decisions ADD COLUMN boot INTEGER NOT NULL DEFAULT 0;
+DROP VIEW event_log;
+CREATE VIEW event_log AS
+SELECT id, datetime(opened + coalesce(correction, 0), 'unixepoch') AS opened_utc,
+       round(closed - opened, 1) AS lasted_s,
+       priority, pipeline, rule, label, zone, round(score_max, 2) AS score, close_reason, text
+FROM events LEFT JOIN clocks USING (boot) ORDER BY n DESC;
+"""
+
 STEPS = (
     Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),
     Step(
@@ -71,6 +90,7 @@ STEPS = (
         "CREATE TABLE labels (event TEXT PRIMARY KEY, label INTEGER NOT NULL,"
         " time REAL NOT NULL, by TEXT NOT NULL) WITHOUT ROWID;",
     ),
+    Step("clocks that are put right", _CLOCKS),
 )
 LATEST = len(STEPS)
 

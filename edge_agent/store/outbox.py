@@ -17,14 +17,19 @@ from itertools import islice
 
 from edge_agent.errors import EdgeError
 from edge_agent.policy import spans
+from edge_agent.policy.correction import corrected
 from edge_agent.policy.documents import dump
 from edge_agent.policy.lost import Reason, lost_document, merged_document
 from edge_agent.policy.spans import Spans
+from edge_agent.store import clocks
 from edge_agent.store.db import Database
 from edge_agent.store.rows import Depth, Draft, Resent
 from edge_agent.types import Message
 
-_COLUMNS = "seq, id, topic, created, body, boot, clock"
+_COLUMNS = (
+    "seq, id, topic, created, body, boot, clock,"
+    " (SELECT correction FROM clocks WHERE clocks.boot = outbox.boot)"
+)
 #: So many acknowledgements are written at once even if nothing else is (a backlog drains).
 WAITING = 100
 #: A declaration takes over so many that wait, as long as it says no more ranges than this (4 kB).
@@ -154,6 +159,7 @@ class Outbox:
 
 def insert(connection: sqlite3.Connection, draft: Draft, boot: int) -> int:
     """Add a message; its seq. Raises sqlite3.IntegrityError for an id that is there already."""
+    boot = boot if draft.boot is None else draft.boot
     cursor = connection.execute(
         "INSERT INTO outbox (id, topic, created, body, boot, clock, priority)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -167,7 +173,8 @@ def declare(connection: sqlite3.Connection, first: int, body: str, time: float) 
     """Add a `lost` message; its seq. `first`: the lowest seq that it declares, so its id is new."""
     meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('store', 'boot')"))
     # Ids are unique beyond this store: a receiver drops repeats by id.
-    draft = Draft(f"lost/{meta['store'][:8]}/{first}", "lost", time, body, priority=0)
+    word = clocks.word_of(connection, meta["boot"])
+    draft = Draft(f"lost/{meta['store'][:8]}/{first}", "lost", time, body, priority=0, clock=word)
     return insert(connection, draft, meta["boot"])
 
 
@@ -226,9 +233,10 @@ def _end(connection: sqlite3.Connection, order: str, waiting: Collection[int]) -
     return (min if order == "ASC" else max)(ends, default=None)
 
 
-def _message(row: tuple[int, str, str, float, str, int, str]) -> Message:
-    seq, id_, topic, created, body, boot, clock = row
-    return Message(
+def _message(row: tuple[int, str, str, float, str, int, str, float | None]) -> Message:
+    """As it leaves: on the true clock where that of its boot is known by now."""
+    seq, id_, topic, created, body, boot, clock, correction = row
+    message = Message(
         seq=seq,
         id=id_,
         topic=topic,
@@ -239,6 +247,7 @@ def _message(row: tuple[int, str, str, float, str, int, str]) -> Message:
         boot=boot,
         clock=clock,
     )
+    return message if correction is None else corrected(message, correction)
 
 
 def _present(connection: sqlite3.Connection, first: int, last: int) -> Spans:

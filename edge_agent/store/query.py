@@ -1,7 +1,8 @@
 """The reading side: works while the agent runs and while it is down, and never writes.
 
 Rules: the connection is read-only; every answer is one short read, so that the write-ahead log can
-begin anew. Everything comes back as dataclasses of `rows.py` and `types.py`.
+begin anew. Everything comes back as dataclasses of `rows.py` and `types.py`, with times as others
+tell them (`clocks.py`).
 """
 
 from __future__ import annotations
@@ -84,10 +85,11 @@ class Reader:
         self._connection = connection
 
     def events(self, wanted: EventFilter = ANY) -> tuple[StoredEvent, ...]:
-        """The events that the filter lets through, the newest opening first."""
+        """The events that the filter lets through, the newest recorded first."""
         conditions = {
-            "e.opened >= ?": wanted.since,
-            "e.opened < ?": wanted.until,
+            events.SINCE: wanted.since,
+            f"{events.OPENED} >= ?": wanted.since,
+            f"{events.OPENED} < ?": wanted.until,
             "e.rule = ?": wanted.rule,
             "e.priority = ?": wanted.priority,
             "e.pipeline = ?": wanted.pipeline,
@@ -96,11 +98,14 @@ class Reader:
         where = f"WHERE {' AND '.join(asked)}" if asked else ""
         limit = -1 if wanted.limit is None else wanted.limit
         with self._reading() as connection:
-            return events.select(
-                connection,
-                f"{where} ORDER BY e.opened DESC, e.n DESC LIMIT ?",
-                (*asked.values(), limit),
+            return events.told(
+                connection, f"{where} ORDER BY e.n DESC LIMIT ?", (*asked.values(), limit)
             )
+
+    def events_before(self, pipeline: str, time: float, limit: int) -> tuple[StoredEvent, ...]:
+        """At most `limit` events of a pipeline that opened up to that moment, the newest first."""
+        with self._reading() as connection:
+            return events.before(connection, pipeline, time, limit)
 
     def event(self, prefix: str) -> StoredEvent:
         """The one event whose id begins with `prefix`. Raises UsageError for none or several."""
@@ -117,7 +122,7 @@ class Reader:
                 raise UsageError(
                     f"several events begin with {prefix}: {names}{more}", "write more digits"
                 )
-            return events.select(connection, "WHERE e.id = ?", found)[0]
+            return events.told(connection, "WHERE e.id = ?", found)[0]
 
     def label(self, event: str) -> Label | None:
         """What a person said of the event with that (whole) id."""
@@ -126,7 +131,7 @@ class Reader:
 
     def open_events(self) -> tuple[StoredEvent, ...]:
         with self._reading() as connection:
-            return events.select(connection, "WHERE e.closed IS NULL ORDER BY e.n")
+            return events.told(connection, "WHERE e.closed IS NULL ORDER BY e.n")
 
     def near(self, pipeline: str, time: float, limit: int = 10) -> tuple[Judged, ...]:
         """What was judged closest to `time` in that pipeline (events, misses, skips), by time."""
@@ -178,7 +183,7 @@ class Reader:
                 written=max((row.ended for row in windows.values()), default=None),
                 windows=windows,
                 ledgers=ledger.of_boot(connection, known.boot),
-                open=events.select(connection, "WHERE e.closed IS NULL ORDER BY e.n"),
+                open=events.told(connection, "WHERE e.closed IS NULL ORDER BY e.n"),
                 wear=kept_wear(connection),
                 outbox=outbox.unsent(connection),
             )

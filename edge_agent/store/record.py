@@ -18,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge_agent.policy.correction import Correction
 from edge_agent.policy.coverage import Cause, Since, within
 from edge_agent.policy.documents import dump
-from edge_agent.store import coverage, decisions, events, labels, ledger, outbox
+from edge_agent.store import clocks, coverage, decisions, events, labels, ledger, outbox
 from edge_agent.store.db import (
     SERVICE_PATIENCE_S,
     TUNING,
@@ -98,6 +99,17 @@ class Store:
                 {"id": device},
             )
 
+    def start_clock(self, reading: clocks.Reading) -> None:
+        """How this boot's own time relates to the others' time. Once, right after `start`."""
+        with self.database.transaction() as connection:
+            clocks.begin(connection, self._identity.boot, reading)
+
+    def correct(self, correction: Correction) -> None:
+        """A time server was heard: from now on every time of this boot is told so, unsent messages
+        too, and of the boots before it since the machine was switched on."""
+        with self.database.transaction() as connection:
+            clocks.hear(connection, self._identity.boot, correction)
+
     def record(self, batch: Batch) -> tuple[int, ...]:
         """Write the batch; the seqs of its messages. All of it is on the disk on return.
 
@@ -118,7 +130,7 @@ class Store:
                 seqs = tuple(outbox.insert(connection, draft, boot) for draft in batch.messages)
                 ledger.insert(connection, batch.frames, boot)
                 ledger.insert_summaries(connection, batch.summaries, boot)
-                decisions.insert_others(connection, batch.judged)
+                decisions.insert_others(connection, batch.judged, boot)
                 coverage.insert(connection, batch.coverage, boot)
                 acknowledged = self.outbox.write_waiting(connection)
             self.outbox.forget(acknowledged)
@@ -146,8 +158,11 @@ class Store:
             if previous < 1 or boot != previous or _settled_boot(connection) == previous:
                 return {}
             starts = {**since, **ledger.ends_of_boot(connection, previous)}
+            shift = clocks.shift(connection, previous, self._identity.boot)
+            until = math.inf if shift is None else now - shift
             rows = tuple(
-                _unaccounted(name, start, now, longest_s) for name, start in sorted(starts.items())
+                _unaccounted(name, start, until, longest_s)
+                for name, start in sorted(starts.items())
             )
             ledger.insert(connection, rows, previous)
         return {row.pipeline: row.unaccounted_s for row in rows}
@@ -170,6 +185,7 @@ class Store:
             coverage.insert(connection, late, previous)
             ends = coverage.ends_of_boot(connection, previous)
             stopped = _settled_boot(connection) == previous
+            ends = {key: clocks.end(connection, (previous, end), boot) for key, end in ends.items()}
         cause = Cause.STOPPED if stopped else Cause.POWER_OFF
         return {key: Since(end, cause) for key, end in ends.items()}
 
@@ -195,15 +211,20 @@ class Store:
                     "WHERE e.closed IS NULL AND e.boot < ? ORDER BY e.n",
                     (self._identity.boot,),
                 )
+                words = {stored.boot: clocks.word_of(connection, stored.boot) for stored in left}
             interrupted = tuple(
                 replace(stored, event=_interrupted(stored.event)) for stored in left
             )
-            drafts = [closing(stored) for stored in interrupted]
+            drafts = [
+                replace(draft, boot=stored.boot, clock=words[stored.boot])
+                for stored in interrupted
+                if (draft := closing(stored)) is not None
+            ]
             if interrupted:
                 self.record(
                     Batch(
                         closed=tuple(stored.event for stored in interrupted),
-                        messages=tuple(draft for draft in drafts if draft is not None),
+                        messages=tuple(drafts),
                     )
                 )
         return interrupted
@@ -279,9 +300,9 @@ def _watched(connection: sqlite3.Connection) -> tuple[int, dict[str, float]]:
     return said["boot"], said["since"]
 
 
-def _unaccounted(pipeline: str, start: float, now: float, longest_s: float) -> FramesRow:
-    """`start`: up to then everything was written."""
-    lost_s = min(longest_s, max(0.0, now - start))
+def _unaccounted(pipeline: str, start: float, until: float, longest_s: float) -> FramesRow:
+    """`start`: up to then everything was written. A clock that went back since tells nothing."""
+    lost_s = min(longest_s, until - start) if until >= start else longest_s
     return FramesRow(pipeline, start, start + lost_s, 0, {}, unaccounted_s=lost_s)
 
 

@@ -50,7 +50,8 @@ class Draft:
     time: float
     body: str
     priority: int = 1  # 0 leaves first
-    clock: str = "synced"  # synced, unsynced, corrected
+    clock: str = "synced"  # or unsynced, and then corrected when its boot's clock is put right
+    boot: int | None = None  # on whose clock the times are; None: the present one
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,9 @@ def _carry_identity(old: sqlite3.Connection, new: sqlite3.Connection) -> str | N
         except sqlite3.Error:
             row = None
         found[key] = row[0] if row else None
-    (last,) = new.execute("SELECT coalesce(max(boot), 0) FROM events").fetchone()
+    (last,) = new.execute(
+        "SELECT coalesce(max(boot), 0) FROM (SELECT boot FROM events UNION SELECT boot FROM clocks)"
+    ).fetchone()
     boot = found["boot"] if isinstance(found["boot"], int) else 0
     new.execute("UPDATE meta SET value = ? WHERE key = 'boot'", (max(boot, last),))
     return found["store"] if isinstance(found["store"], str) else None
@@ -297,7 +299,7 @@ def _carry_identity(old: sqlite3.Connection, new: sqlite3.Connection) -> str | N
 
 def _queue_again(old: sqlite3.Connection, database: Database, previous: str | None) -> int:
     """Declare the old store's unsent numbers; queue what was read of them under the old ids."""
-    columns = "seq, id, topic, created, sent, body, clock, priority"
+    columns = "seq, id, topic, created, sent, body, clock, priority, boot"
     rows = list(_rows(old, "outbox", columns))
     last = max([row[1] for row in rows] + [_highest(old, "outbox") or 0])
     sent = spans.of(row[1] for row in rows if row[5])
@@ -309,7 +311,6 @@ def _queue_again(old: sqlite3.Connection, database: Database, previous: str | No
     for row in waiting:
         counts[row[3]] = counts.get(row[3], 0) + 1
     with database.transaction() as new:
-        (boot,) = new.execute("SELECT value FROM meta WHERE key = 'boot'").fetchone()
         if previous is not None:
             body = {
                 "ranges": spans.document(lost), "counts": dict(sorted(counts.items())),
@@ -317,7 +318,7 @@ def _queue_again(old: sqlite3.Connection, database: Database, previous: str | No
             }  # fmt: skip
             time = max((row[4] for row in rows), default=0.0)
             outbox.declare(new, 0, dump(body), time)
-        for _, _, id_, topic, created, _, body_, clock, priority in waiting:
+        for _, _, id_, topic, created, _, body_, clock, priority, boot in waiting:
             draft = Draft(id_, topic, created, body_, priority, clock)
             outbox.insert(new, draft, boot)
     return len(waiting)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_agent.policy.commands import failure
+from edge_agent.policy.correction import corrected
 from edge_agent.policy.envelope import Sender, encode, to_bytes
 from edge_agent.types import Message
 from edge_agent.uplink.bell import Bell
@@ -67,25 +68,30 @@ class Outgoing:
         return again
 
     def packet(self, message: Message, sender: Sender, now: float) -> Packet:
-        """`now` is on the agent's clock; an unsequenced message is never late."""
+        """`now` as others are told it; an unsequenced message is never late.
+
+        What was read from the outbox before a time server was heard is put right here.
+        """
+        known = self.clock.correction
+        if known.synced and message.clock == "unsynced" and message.boot == self.identity.boot:
+            message = corrected(message, known.offset)
         topic = f"{self.identity.base}/{message.topic}"
         now = message.time if message.seq is None else now
         return Packet(topic, encode(message, sender, now), message.retain)
 
     def unsequenced(self, topic: str, body: Mapping[str, Any]) -> Message:
-        """A retained message as of now, on the wall clock where that is kept."""
+        """A retained message as of now."""
         self._unsequenced += 1
-        synced = self.clock.synced()
         return Message(
             seq=None,
             id=f"{topic}/{self.identity.boot}/{self._unsequenced}",
             topic=topic,
             qos=1,
             retain=True,
-            time=self.clock.now() + (self.clock.wall_offset() if synced else 0.0),
+            time=self.clock.told(self.clock.now()),
             body=body,
             boot=self.identity.boot,
-            clock="synced" if synced else "unsynced",
+            clock=self.clock.correction.word,
         )
 
     def status(self, word: str, session: int) -> Message:
@@ -220,7 +226,8 @@ class Delivery:
         return self._out.unsequenced(topic, body)
 
     def _send(self, message: Message, now: float) -> None:
-        packet = self._out.packet(message, self._sender, self._out.clock.now())
+        clock = self._out.clock
+        packet = self._out.packet(message, self._sender, clock.told(clock.now()))
         if self._session.fits(packet):
             mid = self._session.publish(packet)
             self._flying[mid] = _Flight(message.seq, message.topic, now)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_agent.policy.backoff import Backoff
+from edge_agent.policy.correction import Correction
 from edge_agent.policy.lost import Reason
 from edge_agent.types import Message
 
@@ -51,9 +52,10 @@ class Outbox(Protocol):
 class Clock(Protocol):
     """`host.clock.Clock`, by shape."""
 
+    @property
+    def correction(self) -> Correction: ...
     def now(self) -> float: ...
-    def wall_offset(self) -> float: ...
-    def synced(self) -> bool: ...
+    def told(self, time: float) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.host.clock import Clock, Readings, wall_is_synced
+from edge_agent.host.clock import Clock, Readings, TimeServer
 from edge_agent.host.fake import FakeClock
 
 
@@ -64,18 +65,40 @@ def test_the_real_clock_agrees_with_the_host_at_its_start() -> None:
 
 def test_a_mark_of_timesyncd_is_enough_and_its_absence_asks_the_kernel(tmp_path: Path) -> None:
     mark = tmp_path / "synchronized"
-    kernel_says = wall_is_synced(mark)
+    for kernel_says in (True, False):
+        asked = TimeServer(mark, lambda said=kernel_says: said)  # type: ignore[misc]
+        assert asked() is kernel_says
+        mark.touch()
+        assert asked() is True
+        mark.unlink()
+        assert asked() is kernel_says
+
+
+def test_a_mark_from_before_somebody_set_the_clock_is_doubted(tmp_path: Path) -> None:
+    """systemd-timesyncd touches it whenever it hears of a server, also after a step of its own."""
+    mark, ahead, kernel = tmp_path / "synchronized", 0.0, False
     mark.touch()
-    assert wall_is_synced(mark) is True
-    mark.unlink()
-    assert wall_is_synced(mark) is kernel_says
+    asked = TimeServer(mark, lambda: kernel, lambda: ahead)
+    assert asked()
+    ahead = 10 * 365 * 86400.0  # date -s
+    assert not asked()
+    assert not asked()
+    kernel = True  # which forgets a server when the clock is set by hand
+    assert asked()
+    kernel = False
+    os.utime(mark, (5, 5))
+    assert asked()
+    ahead -= 3600.0  # the daemon steps it, and says so within the same second
+    os.utime(mark, (6, 6))
+    assert asked()
 
 
 def test_asking_whether_the_clock_is_synced_needs_no_privilege(tmp_path: Path) -> None:
     """In a child: adjtimex with a wrong buffer would end the process."""
     code = (
-        "from pathlib import Path; from edge_agent.host.clock import wall_is_synced;"
-        f"print([wall_is_synced(Path({str(tmp_path / 'no')!r})) for _ in range(100)][0])"
+        "from pathlib import Path; from edge_agent.host.clock import TimeServer;"
+        f"asked = TimeServer(Path({str(tmp_path / 'no')!r}));"
+        "print([asked() for _ in range(100)][0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("True", "False")

@@ -106,7 +106,7 @@ def test_a_sensor_that_lies_is_told_and_invokes_are_timed_instead(
     assert (
         "which cannot be; the time that a model takes is watched" in board_reasons(facts)[0].message
     )
-    assert thermal_document(facts)["broken"][0]["fault"] == "impossible"
+    assert thermal_document(facts, site.surroundings.told)["broken"][0]["fault"] == "impossible"
     site.live(300, cpu_s=0.04)  # twice as long as before: the clock was slowed down
     assert site.codes() == ["hot", "sensor_broken"]
     assert site.rate("yard") < 10.0
@@ -140,7 +140,10 @@ def test_what_the_board_says_of_its_power_is_told(tmp_path: Path) -> None:
     site.board.firmware("50005")
     site.live(5, 50.0)
     assert site.codes() == ["throttled", "undervoltage"]
-    assert thermal_document(site.surroundings.board)["now"] == ["throttled", "undervoltage"]
+    assert thermal_document(site.surroundings.board, site.surroundings.told)["now"] == [
+        "throttled",
+        "undervoltage",
+    ]
     site.board.firmware("50000")
     site.live(5)
     assert site.codes() == ["undervoltage"]  # since boot: nobody has changed the supply
