@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import sys
 import tempfile
 import threading
@@ -154,6 +155,8 @@ def measure(rows: int, paced_s: float) -> dict[str, Any]:
         "free_per_s": round(waiting / took),
         "live_alerts": len(recorded),
         "live_missing": missing,
+        "live_median_s": round(statistics.median(waits), 3),
+        "live_over_1_s": sum(wait > ALERT_S for wait in waits),
         "live_worst_s": round(max(waits), 3),
         "rss_growth_mb": round(grown, 1),
         "left": 0 if seen.summaries + seen.alerts >= rows else rows - seen.summaries - seen.alerts,

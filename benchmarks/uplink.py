@@ -151,6 +151,7 @@ def mosquitto() -> Iterator[int]:
         port = int(probe.getsockname()[1])
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
         config.write(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+        config.write("max_queued_messages 1000000\n")
         config.flush()
         broker = subprocess.Popen([program, "-c", config.name], stderr=subprocess.DEVNULL)
         try:

@@ -32,6 +32,8 @@ _COLUMNS = (
 )
 #: So many acknowledgements are written at once even if nothing else is (a backlog drains).
 WAITING = 100
+#: What stands in `sent` of a message that the broker refused: declared, kept, never offered again.
+ASIDE = 2
 #: A declaration takes over so many that wait, as long as it says no more ranges than this (4 kB).
 MERGED = 8
 RANGES = 200
@@ -99,8 +101,10 @@ class Outbox:
     def give_up(self, seqs: Collection[int], reason: Reason, time: float) -> int | None:
         """Drop unsent messages that will never be sent; the seq of the `lost` that says so.
 
-        One transaction: the rows are gone and declared, or neither. `lost` messages themselves
-        are never dropped, and what is sent or gone already is left out; None when nothing remains.
+        One transaction: the rows are gone and declared, or neither. What was refused is kept
+        like what was sent: it can be asked for again once the broker takes it. `lost` messages
+        themselves are never dropped, and what is sent or gone already is left out; None when
+        nothing remains.
         """
         with self._database.transaction() as connection:
             marks = ",".join("?" * len(seqs))
@@ -200,7 +204,11 @@ def drop(
             merged.append(seq)
     # The declaration comes first: it is then the newest row, which must stay.
     declared = declare(connection, rows[0][0], dump(body), time)
-    gone = [(seq,) for seq in (*(row[0] for row in rows), *merged)]
+    dropped = [(row[0],) for row in rows]
+    if reason == "refused":
+        connection.executemany(f"UPDATE outbox SET sent = {ASIDE} WHERE seq = ?", dropped)
+        dropped = []
+    gone = [*dropped, *((seq,) for seq in merged)]
     connection.executemany("DELETE FROM outbox WHERE seq = ?", gone)
     return declared
 

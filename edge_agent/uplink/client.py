@@ -91,10 +91,14 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The broker's PUBACK to the packet `mid`: taken, or refused for a reason in words."""
+    """The broker's PUBACK to the packet `mid`: taken, or refused for a reason in words.
+
+    `code`: MQTT 5's; under 3.1.1 always 0.
+    """
 
     mid: int
     refused: str | None
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +269,7 @@ class Session:
         properties: Properties | None,
     ) -> None:
         refused = _words(reason, properties) if reason.is_failure else None
-        self._answers.append(Answer(mid, refused))
+        self._answers.append(Answer(mid, refused, reason.value))
 
     def _on_subscribe(
         self,

@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,8 +28,12 @@ from edge_agent.uplink.lanes import Lanes
 from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
 from edge_agent.uplink.refusals import Refusals
 from edge_agent.uplink.retained import Retained
+from edge_agent.uplink.suspects import Suspects
 
 log = logging.getLogger("edge_agent.uplink")
+
+#: MQTT 5, 3.4.2.1: nobody listens; not now, whatever the message; never, whatever the moment.
+_NO_SUBSCRIBERS, _QUOTA, _PAYLOAD_INVALID = 0x10, 0x97, 0x99
 
 
 class Outgoing:
@@ -48,6 +53,8 @@ class Outgoing:
         self.pace = pace
         self.retained = Retained(pace.retained_every_s)
         self.refusals = Refusals(pace.refused, pace.tries)
+        self.suspects = Suspects(pace.tries)
+        self.unheard = 0  # sequenced messages that a broker took while nobody listened
         self.bell = Bell()
         self.inbox = inbox
         if inbox is not None:
@@ -117,7 +124,13 @@ class Delivery:
         self._out = outgoing
         self._pace = outgoing.pace
         self._sender = sender
-        self._lanes = Lanes(outgoing.outbox, outgoing.pace, outgoing.refusals)
+        self._lanes = Lanes(outgoing.outbox, outgoing.pace, self._is_known)
+        self._untried = deque(outgoing.suspects.untried())
+        self._notorious = deque(outgoing.suspects.notorious())
+        self._alone: int | None = None  # a suspect that is in flight
+        self._has_answered = False  # the broker, in this connection
+        self._quota = outgoing.pace.refused  # how long to wait, and until when, because
+        self._not_before = 0.0  # the broker takes nothing more from us for now
         self._flying: dict[int, _Flight] = {}  # by the packet's number, oldest first
         self._taken: list[int] = []  # seqs that the broker took, not yet acknowledged
         self._taken_at = 0.0
@@ -162,6 +175,14 @@ class Delivery:
             self._out.sent += len(taken)
             self._health_is_old = self._told_of_waiting
 
+    def fell(self) -> None:
+        """The connection ended: what was in flight may be why."""
+        flying = [flight.seq for flight in self._flying.values() if flight.seq is not None]
+        poison = self._out.suspects.fell(flying, self._alone)
+        if poison is not None:
+            log.error("a message ends every connection, it is set aside seq=%d", poison)
+            self._give_up(poison)
+
     @property
     def is_answered(self) -> bool:
         """Nothing is in flight."""
@@ -177,11 +198,13 @@ class Delivery:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._flying and self._lanes.is_empty
+        return not (self._flying or self._untried) and self._lanes.is_empty
 
     # --- sending -----------------------------------------------------------------------------
 
     def _fill(self, now: float) -> None:
+        if self._alone is not None:
+            return
         while self.has_room and self._out.inbox and (reply := self._out.inbox.take_reply()):
             self._send_reply(reply, now)
         while self.has_room and (due := self._out.retained.take_due(now)) is not None:
@@ -195,16 +218,40 @@ class Delivery:
             self._lanes.grew()
         if self._out.take_rewind():
             self._lanes.rewind({*self._taken, *(each.seq for each in self._flying.values())})
-        return self._lanes.next(now) or self._refused_before(now)
+        if self._alone is not None or now < self._not_before:
+            return None
+        if self._untried:
+            return self._alone_of(self._untried)
+        message = self._lanes.next(now) or self._refused_before(now)
+        if message is None and self._notorious:
+            return self._alone_of(self._notorious)
+        return message
+
+    def _alone_of(self, suspects: deque[int]) -> Message | None:
+        """The next of them once nothing else is in flight and this connection has proved good."""
+        while suspects and self._has_answered and not self._flying:
+            seq = suspects.popleft()
+            if (row := self._row(seq)) is not None:
+                self._alone = seq
+                return row
+            self._out.suspects.cleared(seq)
+        return None
 
     def _refused_before(self, now: float) -> Message | None:
         refusals = self._out.refusals
         while (seq := refusals.take_due(now)) is not None:
-            rows = self._out.outbox.pending(1, seq - 1)
-            if rows and rows[0].seq == seq:
-                return rows[0]
-            refusals.accepted(seq)  # the row is gone
+            if (row := self._row(seq)) is not None:
+                return row
+            refusals.accepted(seq)
         return None
+
+    def _row(self, seq: int) -> Message | None:
+        """None where it is gone."""
+        rows = self._out.outbox.pending(1, seq - 1)
+        return rows[0] if rows and rows[0].seq == seq else None
+
+    def _is_known(self, seq: int | None) -> bool:
+        return seq in self._out.refusals or seq in self._out.suspects
 
     def _unsequenced(self, topic: str, body: Mapping[str, Any]) -> Message:
         if topic == "health":
@@ -222,6 +269,7 @@ class Delivery:
                 "protocol": self._session.protocol,
                 "pending": pending,
                 "set_aside": self._out.refusals.set_aside,
+                "unheard": self._out.unheard,
             }
         return self._out.unsequenced(topic, body)
 
@@ -245,24 +293,49 @@ class Delivery:
 
     def _give_up(self, seq: int) -> None:
         """It can never leave by this broker: the receiver learns that, instead of waiting."""
-        self._out.refusals.put_aside(seq)
-        if self._out.outbox.give_up([seq], "refused", self._out.clock.now()) is not None:
-            self._lanes.grew()  # the `lost` that declares it
+        declared = self._out.outbox.give_up([seq], "refused", self._out.clock.now()) is not None
+        self._out.refusals.put_aside(seq, is_declared=declared)
+        self._out.retained.touch("health")
+        if declared:
+            self._lanes.grew()
 
     # --- answers -----------------------------------------------------------------------------
 
     def _take(self, answer: Answer) -> None:
         flight = self._flying.pop(answer.mid)
+        self._has_answered = True
+        if flight.seq is not None:
+            self._out.suspects.cleared(flight.seq)
+            self._alone = None if flight.seq == self._alone else self._alone
         if answer.refused is not None:
             self._report(flight.topic, answer.refused)
             if flight.seq is not None:
-                self._out.refusals.refused(flight.seq, time.monotonic(), random.random())
+                self._is_refused(flight.seq, answer.code)
         elif flight.seq is not None:
-            if flight.seq in self._out.refusals:
-                self._out.refusals.accepted(flight.seq)
-            if not self._taken:
-                self._taken_at = time.monotonic()
-            self._taken.append(flight.seq)
+            self._is_taken(flight.seq, answer.code)
+
+    def _is_refused(self, seq: int, code: int) -> None:
+        now = time.monotonic()
+        if code == _PAYLOAD_INVALID:
+            self._give_up(seq)
+            return
+        if code == _QUOTA and now >= self._not_before:
+            self._not_before = now + self._quota.delay(random.random())
+            self._quota = self._quota.failed()
+        if self._out.refusals.refused(seq, now, random.random(), counts=code != _QUOTA):
+            self._give_up(seq)
+
+    def _is_taken(self, seq: int, code: int) -> None:
+        self._quota = self._pace.refused
+        if code == _NO_SUBSCRIBERS:
+            if not self._out.unheard:
+                log.warning("the broker takes messages that nobody listens to seq=%d", seq)
+            self._out.unheard += 1
+        if seq in self._out.refusals:
+            self._out.refusals.accepted(seq)
+        if not self._taken:
+            self._taken_at = time.monotonic()
+        self._taken.append(seq)
 
     def _watch(self, now: float) -> None:
         """A broker that stays silent, or a path that swallows PUBACKs, ends the connection."""

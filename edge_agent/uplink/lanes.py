@@ -10,12 +10,15 @@ living. Of every lane at most one batch is in memory, however long it is. Read `
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Set
+from collections.abc import Callable, Set
+from typing import TypeAlias
 
 from edge_agent.policy.allowance import Allowance
 from edge_agent.types import Message
 from edge_agent.uplink.outbox import Outbox, Pace
-from edge_agent.uplink.refusals import Refusals
+
+#: Which rows are left where they are.
+Skip: TypeAlias = Callable[[int | None], bool]
 
 #: So long alerts are brought in their order; then those that happen now need not wait for it.
 OVERTAKE_S = 0.5
@@ -40,7 +43,7 @@ class _Lane:
     def is_empty(self) -> bool:
         return not (self.queue or self.may_have_more)
 
-    def read(self, refusals: Refusals) -> bool:
+    def read(self, skip: Skip) -> bool:
         """Whether a row is at hand."""
         while not self.queue and self.may_have_more:
             rows = self._outbox.pending(self._batch, self.after, self._urgent)
@@ -49,7 +52,7 @@ class _Lane:
             for row in rows:
                 if self.until is not None and (row.seq or 0) > self.until:
                     self.may_have_more = False
-                elif row.seq not in refusals and row.seq not in self._under_way:
+                elif not skip(row.seq) and row.seq not in self._under_way:
                     self.queue.append(row)
         return bool(self.queue)
 
@@ -57,10 +60,10 @@ class _Lane:
 class Lanes:
     """What one connection takes from the outbox. Used from the publisher's thread alone."""
 
-    def __init__(self, outbox: Outbox, pace: Pace, refusals: Refusals) -> None:
+    def __init__(self, outbox: Outbox, pace: Pace, skip: Skip) -> None:
         self._outbox = outbox
         self._batch = pace.batch
-        self._refusals = refusals
+        self._skip = skip
         self._poll_s = pace.poll_s
         self._looked_at = 0.0
         self._allowance = Allowance(pace.rate_msgs)
@@ -92,16 +95,16 @@ class Lanes:
         if self._began is None:
             self._began = now
         for lane in self._in_order(now - self._began > OVERTAKE_S):
-            if lane.read(self._refusals):
+            if lane.read(self._skip):
                 return lane.queue.popleft()
-        if self._backlog.read(self._refusals) and self._allowance.take(now):
+        if self._backlog.read(self._skip) and self._allowance.take(now):
             return self._backlog.queue.popleft()
         return None
 
     def look(self) -> bool:
         """Read what there is, sending nothing; whether anything is left to be sent."""
         self.grew()
-        found = [lane.read(self._refusals) for lane in (*self._in_order(), self._backlog)]
+        found = [lane.read(self._skip) for lane in (*self._in_order(), self._backlog)]
         return any(found)
 
     @property

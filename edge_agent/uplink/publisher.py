@@ -138,6 +138,9 @@ class Publisher:
             while not self._is_leaving(stop):
                 delivery.step(SLICE_S)
             self._say_goodbye(session, delivery)
+        except Disconnected:
+            delivery.fell()
+            raise
         finally:
             delivery.acknowledge()
 

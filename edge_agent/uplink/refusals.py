@@ -1,8 +1,9 @@
 """Messages that the broker refused: tried again later, set aside in the end, never in the way.
 
-Only seqs are kept, the rows stay in the outbox. What is set aside is not sent again before the
-agent is restarted. The memory is bounded: beyond `REMEMBERED` a refused row is simply left where
-it is, until the next connection reads the outbox from its start.
+Only seqs are kept. What is set aside is declared by a `lost` and is no longer in the queue
+(`delivery.py`); a `lost` itself stays there and is not sent again before a restart. The memory is
+bounded: beyond `REMEMBERED` a refused row is simply left where it is, until the next connection
+reads the outbox from its start.
 """
 
 from __future__ import annotations
@@ -34,22 +35,28 @@ class Refusals:
     def __contains__(self, seq: int | None) -> bool:
         return seq in self._cases
 
-    def refused(self, seq: int, now: float, random: float) -> None:
-        """Once more. `random` in 0..1 spreads the retries."""
+    def refused(self, seq: int, now: float, random: float, *, counts: bool = True) -> bool:
+        """Once more; whether it was once too often. `random` in 0..1 spreads the retries.
+
+        `counts` False: the broker takes nothing at all now, so it says nothing of this message.
+        """
         case = self._case(seq)
         if case is None:
-            return
-        case.tries += 1
+            return False
+        case.tries += counts
         if case.tries >= self._tries:
-            self.set_aside += 1
-        else:
-            heapq.heappush(self._due, (now + case.wait.delay(random), seq))
-            case.wait = case.wait.failed()
+            return True
+        heapq.heappush(self._due, (now + case.wait.delay(random), seq))
+        case.wait = case.wait.failed()
+        return False
 
-    def put_aside(self, seq: int) -> None:
-        """Trying again would be in vain (it is larger than the broker allows)."""
-        if self._case(seq) is not None:
-            self.set_aside += 1
+    def put_aside(self, seq: int, *, is_declared: bool) -> None:
+        """It is not tried any more. One that is declared has left the queue."""
+        self.set_aside += 1
+        if is_declared:
+            self.accepted(seq)
+        else:
+            self._case(seq)
 
     def accepted(self, seq: int) -> None:
         """The broker took it, or the row is gone."""

@@ -163,10 +163,10 @@ def heard(folder: Path) -> list[Any]:
 
 
 def test_nonsense_on_the_topics_stops_nothing(
-    shared_mosquitto, collector: Collector, fleet: Fleet, device: Device, tmp_path: Path, eventually
+    new_mosquitto, collector: Collector, fleet: Fleet, device: Device, tmp_path: Path, eventually
 ) -> None:
     device.name = "nonsense-1"
-    port = shared_mosquitto.port
+    port = new_mosquitto().start().port  # the desk judges every device of its broker
     process = collector(port, "--client-id", "nonsense")
     base = "edge/v1/nonsense-1/"
     publisher = device.publish(port)

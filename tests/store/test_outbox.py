@@ -107,3 +107,29 @@ def test_failed_write_keeps_the_acknowledgements(
 def test_empty_queue_says_so(store: Store) -> None:
     assert store.outbox.pending() == []
     assert store.outbox.depth() == Depth(0, None, None, 0)
+
+
+def test_what_the_broker_refused_is_declared_and_kept_like_what_was_sent(ten: Store) -> None:
+    declared = ten.outbox.give_up([2, 3, 99], "refused", 5.0)
+    assert declared == 11
+    assert seqs(ten) == [1, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert ten.outbox.pending()[-1].body["ranges"] == [[2, 3]]
+    assert ten.outbox.give_up([2], "refused", 6.0) is None
+    with ten.database.reading() as connection:
+        kept = outbox.rows_between(connection, 1, 4)
+    assert [message.seq for message in kept] == [1, 2, 3, 4]
+
+
+def test_urgent_rows_are_asked_for_apart(ten: Store) -> None:
+    drafts = tuple(Draft(f"s/{n}", "summary", 1.0, "{}") for n in range(3))
+    ten.record(Batch(messages=drafts))
+    assert [m.seq for m in ten.outbox.pending(100, 8, True)] == [9, 10]
+    assert [m.seq for m in ten.outbox.pending(100, 0, False)] == [11, 12, 13]
+    assert [m.seq for m in ten.outbox.pending(2, 9)] == [10, 11]
+
+
+def test_no_question_of_the_publisher_looks_at_every_row(ten: Store) -> None:
+    with ten.database.reading() as connection:
+        for urgent in outbox.URGENCIES:
+            (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {outbox._lane(urgent)}", (0, 1))
+            assert plan[3].startswith("SEARCH outbox USING INDEX outbox_unsent")

@@ -152,7 +152,8 @@ def test_a_refused_topic_does_not_hold_up_the_others(
 ) -> None:
     acl = tmp_path / "acl"
     allowed = "".join(
-        f"topic readwrite edge/v1/{device}/{topic}\n" for topic in ("alert", "status", "health")
+        f"topic readwrite edge/v1/{device}/{topic}\n"
+        for topic in ("alert", "status", "health", "lost")
     )
     acl.write_text(f"{allowed}topic read edge/v1/{device}/#\n")
     broker = new_mosquitto(f"acl_file {acl}\n").start()
@@ -163,13 +164,15 @@ def test_a_refused_topic_does_not_hold_up_the_others(
         running.put("summary" if number % 3 == 0 else "alert")
     eventually(lambda: len(receiver.on("alert")) == 40, "every alert arrived")
     eventually(lambda: running.publisher.facts().set_aside == 20, "the summaries are set aside")
-    assert {message.topic for message in running.outbox.rows.values()} == {"summary"}
+    eventually(lambda: not running.outbox.rows, "what is declared does not wait")
     assert not receiver.on("summary")
+    ranges = [span for lost in receiver.on("lost") for span in lost["data"]["ranges"]]
+    gone = {seq for first, last in ranges for seq in range(first, last + 1)}
+    assert gone == set(range(1, 61, 3))
+    assert {lost["data"]["reason"] for lost in receiver.on("lost")} == {"refused"}
     running.put()
     eventually(lambda: len(receiver.on("alert")) == 41, "and the next alert comes through")
-    eventually(
-        lambda: receiver.on("health")[-1]["data"]["pending"]["depth"] == 20, "health tells of them"
-    )
+    eventually(lambda: receiver.on("health")[-1]["data"]["set_aside"] == 20, "health tells of them")
     said = len(receiver.on("health"))
     time.sleep(0.5)  # ten times as long as two messages of one topic must lie apart
     assert len(receiver.on("health")) <= said + 1, "what stays refused is not news"
@@ -219,7 +222,7 @@ def test_what_is_set_aside_is_not_sent_again_on_the_next_connection(
     new_mosquitto, publish, proxy_to, device, quick, tmp_path: Path, eventually
 ) -> None:
     acl = tmp_path / "acl"
-    acl.write_text(f"topic write edge/v1/{device}/alert\ntopic write edge/v1/{device}/status\n")
+    acl.write_text(f"topic write edge/v1/{device}/alert\ntopic write edge/v1/{device}/lost\n")
     path = proxy_to(new_mosquitto(f"acl_file {acl}\n").start().port)
     running = publish(path.port)
     refused = running.put("summary")
@@ -227,7 +230,7 @@ def test_what_is_set_aside_is_not_sent_again_on_the_next_connection(
     assert path.sent.count(refused.id.encode()) == quick.tries
     path.cut()
     running.put("alert")
-    eventually(lambda: list(running.outbox.rows) == [refused.seq], "the alert is acknowledged")
+    eventually(lambda: not running.outbox.rows, "the alert and the declaration are acknowledged")
     assert running.publisher.facts().session == 2
     assert path.sent.count(refused.id.encode()) == quick.tries
 
@@ -299,6 +302,7 @@ def test_health_tells_how_much_waits_and_again_when_it_is_sent(
         "protocol": "5",
         "pending": {"depth": 0, "oldest_seq": None, "newest_seq": None, "last_seq": 3},
         "set_aside": 0,
+        "unheard": 0,
     }
 
 
