@@ -192,7 +192,7 @@ def mjpeg_camera() -> Iterator[MjpegCamera]:
 @pytest.fixture
 def fake_camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Camera]]:
     """`fake_camera("Hanging")`: a Camera whose child opens that class of tests/fake_captures.py."""
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (HERE, HERE.parent))))
     made: list[Camera] = []
 
     def make(capture: str, uri: str = "/dev/null", **spec: Any) -> Camera:

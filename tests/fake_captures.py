@@ -78,6 +78,13 @@ class Crashing(Counting):
         return super().grab()
 
 
+class Empty(Counting):
+    """It opens, and what it sends holds no picture."""
+
+    def grab(self) -> bool:
+        return False
+
+
 class Ending(Counting):
     def grab(self) -> bool:
         return self.number < 2 and super().grab()

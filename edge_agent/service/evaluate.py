@@ -18,6 +18,7 @@ from edge_agent.bundles.main_input import main_input
 from edge_agent.bundles.manifest import ImageInput, Normalize, Requires
 from edge_agent.config.wording import did_you_mean, printable
 from edge_agent.errors import EdgeError, UsageError
+from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.ports import Source
 from edge_agent.service.inference import inference
 from edge_agent.service.input import open_input
@@ -138,15 +139,16 @@ def _judge_labels(cases: Sequence[Case], spec: ModelSpec) -> None:
     """A label that the model does not know would be a miss, and is a mistake of the truth's.
 
     Raises UsageError before hours of work."""
+    labels = spec.labels or (COCO if spec.family == "pose" else ())
     for case in cases:
         boxes = case.boxes or ()
         for label in (case.label, *(label for label, _ in boxes)):
-            if label is None or label in spec.labels or (not spec.labels and label.isdecimal()):
+            if label is None or label in labels or (not labels and label.isdecimal()):
                 continue
-            shown = f"{', '.join(spec.labels[:8])}{', ...' if len(spec.labels) > 8 else ''}"
+            shown = f"{', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}"
             raise UsageError(
                 f"line {case.line} of the truth: {printable(label)!r} is no label of {spec.name}"
-                f"{did_you_mean(label, spec.labels)}",
+                f"{did_you_mean(label, labels)}",
                 f"its labels: {shown or 'the indices of its classes, 0, 1, ...'}",
             )
 

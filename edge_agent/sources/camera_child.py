@@ -98,6 +98,7 @@ class Reader:
         self._pace = Pace()
         self._fps: float | None = None  # what it says itself
         self._ring: Ring | None = None
+        self._came = False  # any picture at all
         self._ring_number = -1
         self._free: set[int] = set()
 
@@ -125,10 +126,10 @@ class Reader:
         stall_s, fps = self._order["stall_s"], self._order["fps"]
         while True:
             began = time.monotonic()
-            grabbed, taken = self._capture.grab(), time.monotonic()
+            grabbed, taken = self._grab(), time.monotonic()
             # After a silence the decoder gives out what it still held, which is old.
             if not grabbed or taken - began > stall_s:
-                return _end(taken - began, stall_s)
+                return _end(taken - began, stall_s, self._came)
             if fps is None or self._pace.admits(taken, fps):
                 self._hand_over(taken)
 
@@ -137,11 +138,16 @@ class Reader:
         until = time.monotonic() + BACKLOG_S
         while (began := time.monotonic()) < until:
             computed = time.process_time()  # of the decoder's threads too
-            if not self._capture.grab():
+            if not self._grab():
                 return  # the next one fails again, and says why
             waited = time.monotonic() - began - (time.process_time() - computed)
             if waited >= WAITED * period:
                 return
+
+    def _grab(self) -> bool:
+        grabbed = bool(self._capture.grab())
+        self._came |= grabbed
+        return grabbed
 
     def _hand_over(self, taken: float) -> None:
         self._collect_free()
@@ -196,9 +202,11 @@ def _fault(image: Any) -> str:
     return ""
 
 
-def _end(took_s: float, stall_s: float) -> Reason:
+def _end(took_s: float, stall_s: float, came: bool) -> Reason:
     if took_s > 0.9 * stall_s:
         return Reason(f"no picture within {stall_s:g} s", "look at its power and its cable")
+    if not came:
+        return Reason("no picture can be read in what it sends", "look at its uri: is it of video?")
     return Reason("its stream ended", "look at the camera: it closed the connection")
 
 

@@ -3,6 +3,7 @@ classifier whose answer is known: the brightest number of an 8 x 8 picture."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -302,6 +303,20 @@ def test_a_pose_is_judged_by_the_key_points_that_are_named(
     assert metrics["false"] == 1
     assert found["delta"] == {"f1": 0.0, "precision": 0.0, "recall": 0.0}
     assert ask(*command).widest <= 80
+    assert unnamed(ask, model, tmp_path)["metrics"] == metrics  # COCO's names go without saying
+
+
+def unnamed(ask: Ask, model: Path, folder: Path) -> dict[str, Any]:
+    """What a bundle of the pose model gets that names no key points."""
+    bundle = folder / "unnamed"
+    bundle.mkdir()
+    shutil.copyfile(model, bundle / "model.tflite")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    (bundle / "manifest.yaml").write_text(
+        'name: unnamed\nversion: "1"\nfamily: pose\nlabels: []\nmin_score: 0.3\n'
+        f"input: {{kind: image, size: [192, 192]}}\nsha256: {digest}\n"
+    )
+    return document(ask("models", "eval", bundle, "--truth", folder / "truth.jsonl", "--json"))
 
 
 def test_a_segmentation_is_judged_by_its_pixels(ask: Ask, realdata: Find, tmp_path: Path) -> None:

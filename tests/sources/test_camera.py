@@ -5,6 +5,7 @@ The captures are fakes (tests/fake_captures.py), the process is the real one.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -108,6 +109,7 @@ def test_a_camera_that_does_not_open_says_why_and_leaves_nothing(
         ("RaisingRead", 0, "its library failed: MemoryError"),
         ("Crashing", 1, "the process that read it crashed: segmentation fault"),
         ("Ending", 3, "its stream ended"),
+        ("Empty", 0, "no picture can be read in what it sends"),
     ],
 )
 def test_a_camera_that_ends_says_why_and_leaves_nothing(
@@ -212,7 +214,8 @@ time.sleep(3600)
 
 @pytest.mark.parametrize("capture", ["Counting", "HangingOpen"])
 def test_a_killed_agent_leaves_no_process(capture: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    tests = Path(__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (tests, tests.parent))))
     agent = subprocess.Popen([sys.executable, "-c", AGENT, capture])
     try:
         (child,) = eventually(lambda: children(agent.pid), "a child of the agent", START_S)
