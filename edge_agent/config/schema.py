@@ -32,6 +32,7 @@ from edge_agent.config.values import (
     OutputName,
     Place,
     PositiveSeconds,
+    Prefix,
     PromFile,
     ScoreAbove,
     Seconds,
@@ -366,6 +367,10 @@ class Mqtt(Part):
     tls: Tls | None = key("An empty mapping is enough. null: plain TCP.", None)
     username: Text | None = key("For the broker.", None)
     password: SecretRef | None = key("Where the password lies, never itself.", None)
+    discovery: Prefix | None = key(
+        "homeassistant: the prefix under which Home Assistant looks for devices. null: not told.",
+        None,
+    )
     drain: Drain = key("How what waited leaves once the broker is back.", Drain())
     commands: Commands = key(
         "Which commands may come; each is off unless it stands here.", Allowed()

@@ -262,6 +262,13 @@ def _file_name(text: str, info: ValidationInfo) -> str:
     return file_beside(_possible_path(text), _beside(info))
 
 
+def _prefix(text: str) -> str:
+    """The beginning of an MQTT topic."""
+    if not text or set(text) & set("+#\0") or text.strip("/") != text:
+        raise ValueError
+    return text
+
+
 def _prom_file(text: str, info: ValidationInfo) -> str:
     if not text.endswith(".prom"):
         raise ValueError("node_exporter reads only files whose name ends in .prom")
@@ -325,6 +332,7 @@ CameraUri = Annotated[str, AsText, AfterValidator(_camera_uri), allowed(CAMERA)]
 Size = Annotated[str, AfterValidator(_size), allowed(SIZE)]
 
 FileName = Annotated[str, AfterValidator(_file_name), allowed("the name of a file")]
+Prefix = Annotated[str, AsText, AfterValidator(_prefix), allowed("a topic such as homeassistant")]
 PromFile = Annotated[str, AfterValidator(_prom_file), allowed("the name of a file ending in .prom")]
 ExistingFile = Annotated[str, AfterValidator(_existing_file), allowed("the name of a file")]
 Footage = Annotated[str, AfterValidator(_file_name), allowed("a file, a folder or a pattern")]

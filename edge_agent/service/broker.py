@@ -24,6 +24,7 @@ def broker_of(mqtt: Mqtt, device: str) -> Broker:
         tls=tls,
         protocol=mqtt.protocol,
         transport=mqtt.transport,
+        discovery=mqtt.discovery,
         pace=Pace(rate_msgs=mqtt.drain.rate_msgs),
     )
 

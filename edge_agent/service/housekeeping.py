@@ -190,7 +190,15 @@ class Housekeeping:
         watch, told = self._watch(), self._surroundings.told
         paused = self._surroundings.paused
         here = {name: each for name, each in present(watch).items() if name not in paused}
-        self._publisher.retained("state", {"present": here})
+        self._publisher.retained("state", {"present": here, "open": open_rules(watch)})
+        self._publisher.watches(
+            tuple(
+                (name, rule.name)
+                for name, runner in watch.runners.items()
+                for rule in runner.assembled.spec.rules
+            ),
+            tuple(watch.runners),
+        )
         reasons = [
             {"code": "source_lost", "since": told(capture.facts.since)}
             for capture in watch.captures.values()
@@ -266,6 +274,14 @@ def present(watch: Watch) -> dict[str, dict[str, Any]]:
             },
         }
     return found
+
+
+def open_rules(watch: Watch) -> dict[str, list[str]]:
+    """Per pipeline the rules that have an open event."""
+    rules: dict[str, set[str]] = {name: set() for name in watch.runners}
+    for event in watch.open_events():
+        rules[event.pipeline].add(event.rule)
+    return {name: sorted(found) for name, found in rules.items()}
 
 
 def labels_of(tracks: list[Track]) -> dict[str, int]:

@@ -72,6 +72,7 @@ class Broker:
     transport: Literal["tcp", "websockets"] = "tcp"
     keepalive_s: int = 30
     connect_timeout_s: float = 10.0
+    discovery: str | None = None  # the prefix under which Home Assistant looks for devices
     pace: Pace = field(default_factory=Pace)
 
     @property

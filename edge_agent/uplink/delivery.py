@@ -23,6 +23,7 @@ from edge_agent.policy.envelope import Sender, encode, to_bytes
 from edge_agent.types import Message
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
+from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox, Reply
 from edge_agent.uplink.lanes import Lanes
 from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
@@ -57,6 +58,7 @@ class Outgoing:
         self.unheard = 0  # sequenced messages that a broker took while nobody listened
         self.bell = Bell()
         self.inbox = inbox
+        self.home: Home | None = None  # Home Assistant, where it is to find us
         if inbox is not None:
             inbox.rings(self.bell.ring)
         self._again = threading.Event()  # rows that were sent wait once more
@@ -140,6 +142,9 @@ class Delivery:
         outgoing.retained.touch_all()
         if outgoing.inbox is not None:
             session.subscribe(outgoing.inbox.topics)
+        if outgoing.home is not None:
+            session.subscribe(outgoing.home.topics)
+            outgoing.home.connected(time.monotonic())
 
     def announce(self, word: str) -> None:
         """Publish `status`; the caller leaves room in the window."""
@@ -160,6 +165,9 @@ class Delivery:
         for answer in self._session.wait(patience):
             self._take(answer)
         for arrived in self._session.arrived():
+            home = self._out.home
+            if home is not None and home.hear(arrived.topic, arrived.payload, arrived.at):
+                continue
             if self._out.inbox is not None:
                 self._out.inbox.offer(arrived)
         now = time.monotonic()
@@ -209,6 +217,8 @@ class Delivery:
             self._send_reply(reply, now)
         while self.has_room and (due := self._out.retained.take_due(now)) is not None:
             self._send(self._unsequenced(*due), now)
+        if self.has_room and self._out.home and (packet := self._out.home.take_due(now)):
+            self._send_discovery(packet, now)
         while self.has_room and (message := self._next(now)) is not None:
             self._send(message, now)
 
@@ -290,6 +300,13 @@ class Delivery:
             too_large = failure(reply.id, "too_large", f"the reply has {len(reply.payload)} bytes")
             packet = replace(packet, payload=to_bytes(too_large))
         self._flying[self._session.publish(packet)] = _Flight(None, "reply", now)
+
+    def _send_discovery(self, packet: Packet, now: float) -> None:
+        if self._session.fits(packet):
+            self._flying[self._session.publish(packet)] = _Flight(None, packet.topic, now)
+        else:
+            bytes_ = len(packet.payload)
+            self._report(packet.topic, f"larger than the broker allows ({bytes_} bytes)")
 
     def _give_up(self, seq: int) -> None:
         """It can never leave by this broker: the receiver learns that, instead of waiting."""

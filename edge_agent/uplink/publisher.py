@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edge_agent.policy.discovery import Discovered
 from edge_agent.policy.envelope import Sender
 from edge_agent.policy.vigil import Beat
 from edge_agent.uplink.client import Broker, Disconnected, Packet, Session
 from edge_agent.uplink.connect import ConnectFailed, Connector
 from edge_agent.uplink.delivery import Delivery, Outgoing, log
+from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.outbox import Clock, Identity, Outbox
 
@@ -59,6 +61,9 @@ class Publisher:
     ) -> None:
         """`inbox` takes the commands that are allowed; without one nothing is subscribed to."""
         self._outgoing = Outgoing(identity, outbox, clock, broker.pace, inbox)
+        if broker.discovery is not None:
+            who = Discovered(identity.device, identity.base, identity.version, site=identity.site)
+            self._outgoing.home = Home(broker.discovery, who, random.random)
         self._connector = Connector(broker, self._outgoing.bell)
         self._backoff = broker.pace.reconnect
         self._facts = UplinkFacts(broker.address)
@@ -91,6 +96,12 @@ class Publisher:
         `health` gets `pending`, `set_aside` and `protocol` added when it is sent.
         """
         if self._outgoing.retained.put(topic, body):
+            self._outgoing.bell.ring()
+
+    def watches(self, rules: tuple[tuple[str, str], ...], pipelines: tuple[str, ...]) -> None:
+        """What is watched now, pairs of pipeline and rule: Home Assistant hears what changed."""
+        home = self._outgoing.home
+        if home is not None and home.tell(rules, pipelines):
             self._outgoing.bell.ring()
 
     def hand_over(self, timeout_s: float) -> bool:

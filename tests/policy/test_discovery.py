@@ -1,0 +1,162 @@
+"""Home Assistant makes the right entities of what it is told, whatever the names are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_agent.policy.discovery import Discovered, discovery, keys, topic
+
+jinja2 = pytest.importorskip("jinja2.sandbox")
+
+TOPIC = {"type": "string", "pattern": "^[^+#\0]+$"}
+TEXT = {"type": "string", "minLength": 1}
+#: What Home Assistant's own schema of a device message asks for, in its abbreviations
+#: (homeassistant/components/mqtt/schemas.py, discovery.py; unknown keys are an error there, too).
+AVAILABILITY = {
+    "type": "object",
+    "properties": {"t": TOPIC, "val_tpl": TEXT, "pl_avail": TEXT, "pl_not_avail": TEXT},
+    "required": ["t"],
+    "additionalProperties": False,
+}
+COMPONENT = {
+    "type": "object",
+    "oneOf": [
+        {
+            "properties": {"p": {"enum": ["binary_sensor", "sensor"]}},
+            "required": ["p"],
+            "additionalProperties": False,
+        },
+        {
+            "properties": {
+                "p": {"enum": ["binary_sensor", "sensor"]},
+                "uniq_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+                "name": TEXT,
+                "dev_cla": {"enum": ["problem", "temperature"]},
+                "ent_cat": {"enum": ["diagnostic", "config"]},
+                "stat_cla": {"enum": ["measurement", "total"]},
+                "stat_t": TOPIC,
+                "val_tpl": TEXT,
+                "json_attr_t": TOPIC,
+                "json_attr_tpl": TEXT,
+                "unit_of_meas": TEXT,
+            },
+            "required": ["p", "uniq_id", "stat_t"],
+            "additionalProperties": False,
+        },
+    ],
+}
+MESSAGE = {
+    "type": "object",
+    "properties": {
+        "dev": {
+            "type": "object",
+            "properties": {
+                "ids": {"type": "array", "items": TEXT, "minItems": 1},
+                **dict.fromkeys(("name", "mf", "mdl", "sw", "hw", "sn", "sa", "cu"), TEXT),
+            },
+            "required": ["ids"],
+            "additionalProperties": False,
+        },
+        "o": {
+            "type": "object",
+            "properties": {"name": TEXT, "sw": TEXT, "url": TEXT},
+            "required": ["name"],
+            "additionalProperties": False,
+        },
+        "cmps": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z0-9_-]+$"},
+            "additionalProperties": COMPONENT,
+            "minProperties": 1,
+        },
+        "avty": {"type": "array", "items": AVAILABILITY},
+        "qos": {"enum": [0, 1, 2]},
+        "stat_t": TOPIC,
+    },
+    "required": ["dev", "o", "cmps"],
+    "additionalProperties": False,
+}
+DOCK = Discovered(
+    device="dock-07",
+    base="edge/v1/dock-07",
+    version="0.1.0",
+    model="Raspberry Pi 4",
+    site="大阪",
+    rules=(("庭", "侵入"), ("庭", 'it\'s "open" {{ 7 }}'), ("motor", "worn")),
+    pipelines=("庭", "motor"),
+)
+STATE: dict[str, Any] = {
+    "data": {
+        "present": {"庭": {"labels": {"人": 2, "犬": 1}, "zones": {}}},
+        "open": {"庭": ['it\'s "open" {{ 7 }}']},
+    }
+}
+
+
+def shown(component: dict[str, Any], document: dict[str, Any]) -> str:
+    """As Home Assistant renders it: a sandboxed Jinja with the message as `value_json`."""
+    template = jinja2.SandboxedEnvironment().from_string(component["val_tpl"])
+    return str(template.render(value_json=document))
+
+
+def named(message: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (each for each in message["cmps"].values() if each.get("name") == name)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_message_is_one_that_home_assistant_takes() -> None:
+    jsonschema.validate(discovery(DOCK), MESSAGE)
+    assert topic("homeassistant", "dock-07") == "homeassistant/device/dock-07/config"
+
+
+def test_entities_show_what_the_retained_topics_say() -> None:
+    message = discovery(DOCK)
+    assert shown(named(message, "庭: 侵入"), STATE) == "OFF"
+    assert shown(named(message, '庭: it\'s "open" {{ 7 }}'), STATE) == "ON"
+    assert shown(named(message, "motor: worn"), STATE) == "OFF"
+    assert shown(named(message, "庭: in sight"), STATE) == "3"
+    assert shown(named(message, "motor: in sight"), STATE) == "0"
+    sick = {"data": {"reasons": [{"code": "source_lost"}], "pending": {"depth": 12}}}
+    assert shown(named(message, "Problem"), sick) == "ON"
+    assert shown(named(message, "Problem"), {"data": {"reasons": []}}) == "OFF"
+    assert shown(named(message, "Messages waiting"), sick) == "12"
+    (available,) = message["avty"]
+    online = jinja2.SandboxedEnvironment().from_string(available["val_tpl"])
+    assert online.render(value_json={"data": {"status": "online"}}) == "online"
+
+
+def test_a_rule_that_is_gone_is_removed_and_the_others_keep_their_identity() -> None:
+    before = discovery(DOCK)
+    fewer = Discovered(
+        "dock-07", DOCK.base, "0.2.0", rules=DOCK.rules[1:], pipelines=DOCK.pipelines
+    )
+    after = discovery(fewer, gone=keys(before))
+    jsonschema.validate(after, MESSAGE)
+    removed = {key: each for key, each in after["cmps"].items() if "uniq_id" not in each}
+    assert list(removed.values()) == [{"p": "binary_sensor"}]
+    for key in keys(after):
+        assert after["cmps"][key]["uniq_id"] == before["cmps"][key]["uniq_id"]
+    assert not set(removed) & set(keys(after))
+
+
+NAMES = st.text(min_size=1, max_size=64)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=5, unique=True))
+@settings(deadline=None, max_examples=60)
+def test_any_name_gives_a_template_that_renders(rules: list[tuple[str, str]]) -> None:
+    who = Discovered("d", "edge/v1/d", "1", rules=tuple(rules))
+    message = discovery(who)
+    jsonschema.validate(message, MESSAGE)
+    assert len(message["cmps"]) == len(rules) + 2
+    state = {"data": {"present": {}, "open": {pipeline: [rule] for pipeline, rule in rules}}}
+    for key, each in message["cmps"].items():
+        if re.match("binary-sensor_rule", key):
+            assert shown(each, state) in ("ON", "OFF")
