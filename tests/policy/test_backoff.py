@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,3 +54,19 @@ def test_a_short_success_is_still_a_failure_and_a_stable_one_starts_again() -> N
     tired = Backoff(stable_s=30.0, failures=5)
     assert tired.ended(lasted_s=29.9).failures == 6
     assert tired.ended(lasted_s=30.0).failures == 0
+
+
+def test_a_fleet_comes_back_spread_over_the_minute_and_one_device_knocks_rarely() -> None:
+    """A thousand devices, ten minutes without a broker, and then the minute in which it is back."""
+    chance, knocks = Random(7), Counter[int]()
+    for _ in range(1000):
+        state, now, times = Backoff(), 0.0, []
+        while now < 660.0:
+            now += state.delay(chance.random())
+            state = state.failed()
+            times.append(now)
+        for minute in range(1, 10):
+            assert sum(minute * 60 <= each < (minute + 1) * 60 for each in times) <= 15
+        knocks.update(int(each) for each in times if 600.0 <= each < 660.0)
+    assert max(knocks.values()) <= 60  # of 1000 in any one second
+    assert 1500 <= sum(knocks.values()) <= 2500

@@ -147,6 +147,20 @@ def test_a_path_that_swallows_pubacks_is_noticed_and_left(
     eventually(lambda: not running.outbox.rows, "it was sent again")
 
 
+def test_a_half_open_connection_is_noticed_though_nothing_is_to_be_sent(
+    shared_mosquitto, publish, proxy_to, eventually
+) -> None:
+    path = proxy_to(shared_mosquitto.port)
+    running = publish(path.port, keepalive_s=1)
+    eventually(lambda: running.publisher.facts().connected, "connected")
+    path.swallows = True  # the other end is gone, and no RST ever says so
+    eventually(lambda: not running.publisher.facts().connected, "the silence is noticed")
+    assert "Keep alive timeout" in (running.publisher.facts().last_error or "")
+    path.swallows = False
+    running.put()
+    eventually(lambda: not running.outbox.rows, "and the next message arrives")
+
+
 def test_a_refused_topic_does_not_hold_up_the_others(
     new_mosquitto, receive, publish, device, tmp_path: Path, eventually
 ) -> None:
