@@ -274,6 +274,7 @@ class Agent:
             state=self._state,
             store=self._store,
             now=self._surroundings.now,
+            told=self._surroundings.clock.told,
             runners=lambda: self._watch.runners,
             pause=self.pause,
             resume=self.resume,

@@ -39,6 +39,7 @@ class Reach:
     state: Path
     store: Store
     now: Callable[[], float]
+    told: Callable[[float], float]  # a moment of `now` as others are told of it
     runners: Callable[[], Mapping[str, Runner]]
     pause: Callable[[str | None], dict[str, Any]]
     resume: Callable[[str | None], dict[str, Any]]
@@ -66,7 +67,7 @@ def _ping(reach: Reach) -> dict[str, Any]:
         "version": __version__,
         "store": identity.store,
         "boot": identity.boot,
-        "time": rfc3339(reach.now()),
+        "time": rfc3339(reach.told(reach.now())),
         "pending": {
             "depth": depth.depth,
             "oldest_seq": depth.oldest_seq,
@@ -95,7 +96,7 @@ def _snapshot(reach: Reach, pipeline: str, publish: bool) -> dict[str, Any]:
     if frame.data.ndim != 3:
         raise UsageError(f"{pipeline} watches a signal, which has no picture")
     entry = save_still(reach.state, frame.time, frame.data)
-    answer = {"pipeline": pipeline, "time": rfc3339(frame.time), "evidence": entry}
+    answer = {"pipeline": pipeline, "time": rfc3339(reach.told(frame.time)), "evidence": entry}
     if publish:
         answer["image"] = base64.b64encode((reach.state / entry["path"]).read_bytes()).decode()
     return answer
@@ -139,7 +140,7 @@ def _label(reach: Reach, event: str, label: object) -> dict[str, Any]:
         raise UsageError("args has no label, true or false", 'write {"event": ID, "label": true}')
     with open_reader(reach.state) as reader:
         found = reader.event(event).event.id
-    reach.store.label(Label(found, label, reach.now(), "mqtt"))
+    reach.store.label(Label(found, label, reach.told(reach.now()), "mqtt"))
     return {"event": found, "label": label}
 
 

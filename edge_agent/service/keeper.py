@@ -68,9 +68,7 @@ class Keeper:
             if not self._stands_in:
                 self._retention.keep_reserve()
                 hold_log(self._store.database)
-            more = self._retention.look(
-                self._limits(), now, self._surroundings.clock_word == "synced"
-            )
+            more = self._retention.look(self._limits(), now)
         except Damaged as damage:
             mark(self._state)
             self._hopeless(f"the database: {damage.message}")

@@ -19,6 +19,7 @@ from edge_agent.policy.documents import dump
 from edge_agent.policy.fold import fold
 from edge_agent.policy.lost import Reason
 from edge_agent.store import clocks, outbox
+from edge_agent.store.clocks import Before
 from edge_agent.store.rows import Draft, Identity
 
 #: So many summaries of one pipeline become one.
@@ -144,23 +145,23 @@ PAINFUL: tuple[Evict, ...] = (alert_history, unsent_others, unsent_alerts)
 # --- by age --------------------------------------------------------------------------------------
 
 
-def aged(sweep: Sweep, before: float, plausible: float) -> bool:
+def aged(sweep: Sweep, before: Before) -> bool:
     """A batch of everything that ended before that moment; what waits to be sent is declared.
 
-    Times before `plausible` come from a board that did not know the date: they have no age.
+    Rows stand in the order of their age, so only the first ones are looked at.
     """
-    connection, values = sweep.connection, (plausible, before, sweep.batch)
+    connection, values = sweep.connection, (sweep.batch, before.boot, before.boot, before.time)
     events = connection.execute(
-        "SELECT n, decision, evidence FROM events WHERE closed IS NOT NULL"
-        " AND opened >= ? AND opened < ? ORDER BY opened LIMIT ?",
+        "SELECT n, decision, evidence FROM (SELECT * FROM events WHERE closed IS NOT NULL"
+        f" ORDER BY n LIMIT ?) WHERE {_older('opened')}",
         values,
     ).fetchall()
     _delete_events(sweep, events)
     messages = connection.execute(
-        "SELECT seq, topic, sent FROM (SELECT seq, topic, sent, created FROM outbox"
+        "SELECT seq, topic, sent FROM (SELECT seq, topic, sent, created, boot FROM outbox"
         " WHERE topic <> 'lost' OR sent IS NOT NULL ORDER BY seq LIMIT ?)"
-        " WHERE created >= ? AND created < ? AND seq < (SELECT max(seq) FROM outbox)",
-        (sweep.batch, plausible, before),
+        f" WHERE {_older('created')} AND seq < (SELECT max(seq) FROM outbox)",
+        values,
     ).fetchall()
     _drop(sweep, ((seq, topic) for seq, topic, sent in messages if not sent), "quota")
     connection.executemany(
@@ -170,21 +171,36 @@ def aged(sweep: Sweep, before: float, plausible: float) -> bool:
     for table, time in (("frames", "ended"), ("summaries", "ended"), ("decisions", "time")):
         others = " WHERE kind <> 'event'" if table == "decisions" else ""
         count += connection.execute(
-            f"DELETE FROM {table} WHERE n IN (SELECT n FROM (SELECT n, {time} AS moment FROM"
-            f" {table}{others} ORDER BY n LIMIT ?) WHERE moment >= ? AND moment < ?)",
-            (sweep.batch, plausible, before),
+            f"DELETE FROM {table} WHERE n IN (SELECT n FROM (SELECT n, boot, {time} FROM"
+            f" {table}{others} ORDER BY n LIMIT ?) WHERE {_older(time)})",
+            values,
         ).rowcount
     return count > 0
 
 
-def aged_evidence(sweep: Sweep, since: float, before: float) -> bool:
-    """A batch of the pictures of closed events that opened between the two moments."""
+def aged_evidence(sweep: Sweep, before: Before) -> bool:
+    """A batch of the pictures of closed events that opened before that moment.
+
+    Those of an event that is open for so long go with the event.
+    """
+    found: list[tuple[Any, ...]] = []
     rows = sweep.connection.execute(
-        "SELECT n, evidence FROM events WHERE closed IS NOT NULL AND evidence <> '[]'"
-        " AND opened >= ? AND opened < ? ORDER BY opened LIMIT ?",
-        (since, before, sweep.batch),
-    ).fetchall()
-    return _forget_evidence(sweep, rows)
+        "SELECT n, evidence, closed, boot, opened FROM events WHERE n > ? ORDER BY n",
+        (sweep.cursors.get("aged evidence", 0),),
+    )
+    for n, evidence, closed, boot, opened in rows:
+        if (boot, opened) >= (before.boot, before.time) or len(found) == sweep.batch:
+            break
+        sweep.cursors["aged evidence"] = n
+        if closed is not None and evidence != "[]":
+            found.append((n, evidence))
+    rows.close()
+    return _forget_evidence(sweep, found)
+
+
+def _older(time: str) -> str:
+    """SQL: a row is older than a `Before`, whose boot, boot and time are the values."""
+    return f"(boot < ? OR (boot = ? AND {time} < ?))"
 
 
 # --- below: what they share ----------------------------------------------------------------------

@@ -12,9 +12,10 @@ import os
 import sqlite3
 import time as clock
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from edge_agent.store import eviction
+from edge_agent.store import clocks, eviction
 from edge_agent.store.db import Database
 from edge_agent.store.disk import disk_errors, write_durably
 from edge_agent.store.eviction import HARMLESS, PAINFUL, Evict, Sweep
@@ -36,12 +37,8 @@ RESERVE = "reserve"
 RESERVE_BYTES = 4 * MB
 #: Of a small disk the reserve is such a part.
 RESERVE_PART = 8
-#: 2020-01-01: times before it come from a board that did not know the date.
-PLAUSIBLE = 1577836800.0
 AGE_EVERY_S = 60.0
 COUNT_EVERY_S = 3600.0
-#: A picture younger than this may wait for its event; an older one without an event is removed.
-ORPHAN_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +83,20 @@ class Retention:
         self._aged_at = -AGE_EVERY_S
         self._evidence = 0  # bytes
         self._seen = 0  # the last event whose pictures are counted
-        self._evidence_from = PLAUSIBLE  # older pictures are gone by age
+        self._orphans: set[Path] = set()  # pictures without an event when they were counted
         self.evicted = 0  # batches, for the tests and the log
 
-    def look(self, limits: Limits, now: float, believed: bool) -> bool:
-        """Do what is due; whether there is more. `believed`: `now` can tell a row's age.
+    def look(self, limits: Limits, now: float) -> bool:
+        """Do what is due; whether there is more. `now` is on this boot's own clock.
 
         Raises NoRoom or EdgeError when the disk takes no writes.
         """
         until = clock.monotonic() + BUDGET_S
         moment = clock.monotonic()
         if moment - self._counted_at >= COUNT_EVERY_S:
-            self._count(now)
+            self._count()
             self._counted_at = moment
-        if believed and moment - self._aged_at >= AGE_EVERY_S:
+        if moment - self._aged_at >= AGE_EVERY_S:
             if self._age(limits, now, until):
                 return True
             self._aged_at = moment
@@ -172,18 +169,18 @@ class Retention:
 
     def _age(self, limits: Limits, now: float, until: float) -> bool:
         """Whether something is left to do."""
-        old, old_evidence = now - limits.keep_s, now - limits.evidence_keep_s
-        since = self._evidence_from
-        works: tuple[Evict, ...] = (
-            lambda sweep: eviction.aged_evidence(sweep, since, old_evidence),
-            lambda sweep: eviction.aged(sweep, old, PLAUSIBLE),
+        kinds = (
+            (eviction.aged_evidence, limits.evidence_keep_s),
+            (eviction.aged, limits.keep_s),
         )
-        for work in works:
-            while self._sweep(work, now, BATCH):
+        for evict, keep_s in kinds:
+            with self._database.reading() as connection:
+                before = clocks.aged(connection, self._identity.boot, now, keep_s)
+            if before is None:
+                continue
+            while self._sweep(partial(evict, before=before), now, BATCH):
                 if clock.monotonic() > until:
                     return True
-        # One that was open then is looked at again: events are open for less than a day.
-        self._evidence_from = max(PLAUSIBLE, old_evidence - 86400.0)
         return False
 
     # --- a full disk -----------------------------------------------------------------------------
@@ -225,18 +222,23 @@ class Retention:
 
     # --- pictures --------------------------------------------------------------------------------
 
-    def _count(self, now: float) -> None:
-        """Count the pictures on the disk; those without an event are removed."""
+    def _count(self) -> None:
+        """Count the pictures on the disk. Those without an event are removed the second time:
+        one may wait for its event, and no file's date is believed."""
         with self._database.reading() as connection:
             (self._seen,) = connection.execute("SELECT coalesce(max(n), 0) FROM events").fetchone()
-        total, wall = 0, clock.time()
+        total, orphans = 0, self._orphans
+        self._orphans = set()
         for path in sorted((self._state / FOLDER).glob("*/*/*")):
             with disk_errors(path):
                 found = path.stat()
-            if wall - found.st_mtime > ORPHAN_S and not self._is_known(path):
+            known = self._is_known(path)
+            if not known and path in orphans:
                 self._remove(path)
-            else:
-                total += found.st_size
+                continue
+            if not known:
+                self._orphans.add(path)
+            total += found.st_size
         self._evidence = total
 
     def _is_known(self, path: Path) -> bool:

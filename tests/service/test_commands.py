@@ -49,6 +49,7 @@ class World:
             state=state,
             store=store,
             now=lambda: NOW,
+            told=lambda time: time,
             runners=lambda: {"yard": SimpleNamespace(still=self.still)},  # type: ignore[dict-item]
             pause=lambda name: self._said("pause", name),
             resume=lambda name: self._said("resume", name),

@@ -15,8 +15,10 @@ from edge_agent.policy.correction import STEP_S, Correction
 from edge_agent.policy.coverage import WATCHING, Cause, Stretch, blind
 from edge_agent.policy.documents import alert_document, dump, parse_rfc3339, rfc3339
 from edge_agent.service.timekeeper import Timekeeper, start_clock
+from edge_agent.store.clocks import MOST_AWAY_S
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
+from edge_agent.store.retention import MB, Limits, Retention
 from edge_agent.store.rows import Batch, CoverageRow, Draft, EventFilter, FramesRow, Judged, Opened
 from edge_agent.types import Event
 
@@ -244,3 +246,87 @@ def test_what_a_kill_took_is_declared_however_the_clock_went_since(board: Board)
     board.kernel = "b"
     with board.starts(WRONG["1970"] - 20.0) as store:
         assert store.declare_unaccounted(board.clock.now(), 61.0) == {"yard": 61.0}
+
+
+# --- retention: the age of rows -------------------------------------------------------------------
+
+DAY_S = 86400.0
+
+
+def keep(board: Board, days: float) -> int:
+    """What is older goes; how many events are left."""
+    limits = Limits(quota=64 * MB, keep_s=days * DAY_S, evidence_keep_s=days * DAY_S, floor=0)
+    retention = Retention(board.store.database, board.store.outbox, board.store.identity)
+    while retention.look(limits, board.clock.now()):
+        pass
+    with board.store.database.reading() as connection:
+        return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+
+
+def close_all(board: Board) -> None:
+    board.store.interrupt_open(lambda stored: None)
+
+
+def lives(board: Board, days: int) -> None:
+    """An event a day, and the ledger's row that tells how long the boot lasted."""
+    began = board.clock.now()
+    for _ in range(days):
+        board.alert()
+        board.passes(DAY_S)
+    board.store.record(Batch(frames=(FramesRow("yard", began, board.clock.now(), 1, {}),)))
+
+
+@pytest.mark.parametrize("wrong_s", WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_wrong_clock_at_a_start_ages_nothing_by_more_than_a_week(
+    board: Board, wrong_s: float, hears: bool
+) -> None:
+    with board.starts():
+        board.hears()
+        lives(board, 30)
+    board.kernel = "b"
+    with board.starts(wrong_s):
+        close_all(board)
+        assert keep(board, 30.5) == 30
+        if hears:
+            board.hears()
+            assert keep(board, 30.5) == 30
+
+
+def test_a_server_that_lies_by_ten_years_costs_a_week_at_most(board: Board) -> None:
+    with board.starts():
+        board.hears()
+        lives(board, 30)
+    board.kernel = "b"
+    board.true += TEN_YEARS
+    with board.starts():
+        board.hears()
+        close_all(board)
+        assert MOST_AWAY_S == 7 * DAY_S
+        assert keep(board, 30.5) == 30 - 7
+        board.clock.step_wall(TEN_YEARS)  # in mid-run: nothing
+        board.keeper.look()
+        assert keep(board, 30.5) == 30 - 7
+
+
+def test_what_was_kept_in_1970_is_not_kept_for_ever(board: Board) -> None:
+    """Its own seconds count, start after start, and no time server ever comes."""
+    for number in range(4):
+        board.kernel = f"start {number}"
+        with board.starts(30.0 - board.true):
+            close_all(board)
+            lives(board, 10)
+            left = keep(board, 15.5)
+    assert left == 10 + 5  # and the ten that are open
+
+
+def test_power_off_between_two_right_clocks_counts(board: Board) -> None:
+    with board.starts():
+        board.hears()
+        lives(board, 5)
+    board.kernel, board.true = "b", board.true + 3 * DAY_S
+    with board.starts(WRONG["1970"]):
+        close_all(board)
+        assert keep(board, 5.5) == 5  # nobody knows yet
+        board.hears()
+        assert keep(board, 5.5) == 2
