@@ -57,6 +57,9 @@ log = logging.getLogger("edge_agent.agent")
 HAND_OVER_S = 2.0
 STOP_S = 2.0
 SWAP_S = 4.0
+#: Since the stop was asked for, until a thread that still runs counts as hanging.
+ENDED_S = 4.5
+LINGER_S = 0.05
 #: Where a thread hangs somebody is blind: whatever can be saved is saved within this time.
 HURRY_S = 1.0
 HURRIED_STEP_S = 0.2
@@ -176,6 +179,7 @@ class Agent:
         Each step is tried whatever became of the one before it; where a thread hangs, in a hurry.
         """
         self._stop.set()
+        by = time.monotonic() + self._at_most(ENDED_S)
         self._notifier.stopping()
         if self._hurried:
             threading.Thread(target=_end_soon, daemon=True).start()
@@ -196,13 +200,17 @@ class Agent:
                 log.exception("a step of the stop failed")
                 self._code = 1
         log.info("stopped boot=%d", self._store.identity.boot)
-        stuck = (*self._upkeep.alive(), *self._watch.alive(), *self._uplink.alive())
+        while (stuck := self._alive()) and time.monotonic() < by:
+            time.sleep(LINGER_S)  # a busy board: what is slow does not hang yet
         if stuck:
             # A thread that hangs in a library would keep the process, and its lock, for ever.
             log.error("ending with threads that hang names=%s", ",".join(stuck))
             self._store.close()
             logging.shutdown()
             os._exit(1)
+
+    def _alive(self) -> tuple[str, ...]:
+        return (*self._upkeep.alive(), *self._watch.alive(), *self._uplink.alive())
 
     def _settle(self) -> None:
         if self._housekeeping.settle():
