@@ -92,6 +92,17 @@ def merge(first: Sketch, second: Sketch) -> Sketch:
     return merged
 
 
+def common(first: Sketch, second: Sketch) -> tuple[dict[int | None, int], dict[int | None, int]]:
+    """The counts of both by the buckets of the coarser one; None stands for zero."""
+    tables: list[dict[int | None, int]] = []
+    scale = min(first.scale, second.scale)
+    for each in (first.copy(), second.copy()):
+        each._coarsen(each.scale - scale)
+        table: dict[int | None, int] = dict(each.counts.items())
+        tables.append(table | {None: each.zero})
+    return tables[0], tables[1]
+
+
 def quantile(sketch: Sketch, q: float) -> float | None:
     """The value below which the share `q` (0..1) lies; None of an empty sketch.
 

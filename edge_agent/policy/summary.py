@@ -8,6 +8,7 @@ additive, so the windows of a day, or of a fleet, sum up. The sketch's format is
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 from edge_agent.policy.coverage import Coverage
 from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.drift import Sight
 from edge_agent.policy.envelope import cut, to_bytes
 from edge_agent.policy.sketch import MAX_BUCKETS, Sketch
 from edge_agent.types import Ledger, OperatingPoint, Outcome
@@ -49,12 +51,19 @@ class Window:
     rules: Counter[str] = field(default_factory=Counter)
     score: Sketch = field(default_factory=Sketch)
     latency: Sketch = field(default_factory=Sketch)
+    size: Sketch = field(default_factory=Sketch)  # root of the box's part of the picture
+
+    @property
+    def sight(self) -> Sight:
+        return Sight(self.labels, self.score, self.size)
 
     def add(self, outcome: Outcome, latency_s: float | None = None) -> None:
         """Count what one frame led to; the ledger counts the frame itself."""
         for detection in outcome.detections:
             self.labels[detection.label] += 1
             self.score.add(max(detection.score, 0.0))
+            x0, y0, x1, y1 = detection.box
+            self.size.add(math.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0)))
         for event in outcome.opened:
             self.rules[event.rule] += 1
             if event.zone is not None:
@@ -76,13 +85,14 @@ class WindowAccount:
     """What stands beside the counts of a window.
 
     `ledger`: the frames decided in it. `unaccounted_s`: seconds before it whose account a power cut
-    took. `coverage`: per rule the seconds that were settled meanwhile.
+    took. `coverage`: per rule the seconds that were settled meanwhile. `drift`: see `drift.py`.
     """
 
     ledger: Ledger = Ledger()
     unaccounted_s: float = 0.0
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     heat: Heat = Heat()
+    drift: Mapping[str, float] | None = None
 
 
 def document(window: Window, until: float, account: WindowAccount) -> dict[str, Any]:
@@ -93,9 +103,13 @@ def document(window: Window, until: float, account: WindowAccount) -> dict[str, 
         body = _document(window, (names, buckets), until, frames)
         body["coverage"] = _coverage_document(account.coverage, names)
         body |= _heat_document(account.heat)
+        if account.drift is not None:
+            body["drift"] = dict(account.drift)
         if len(to_bytes(body)) <= DATA_LIMIT:
             return body
     del body["temperature"], body["point"]  # `health` and `status` tell them too
+    if len(to_bytes(body)) > DATA_LIMIT:
+        body.pop("drift", None)
     return body
 
 

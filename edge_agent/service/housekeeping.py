@@ -5,6 +5,7 @@ One thread, a look a second. A power cut loses at most `flush_s` of the ledger a
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import Counter, deque
@@ -16,6 +17,7 @@ from edge_agent.errors import EdgeError
 from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import anchor_point
 from edge_agent.policy.documents import dump
+from edge_agent.policy.drift import Baseline, restored
 from edge_agent.policy.summary import Heat, WindowAccount, document
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.board import board_reasons
@@ -73,6 +75,8 @@ class Housekeeping:
         self._unaccounted = dict(unaccounted)  # not yet told in a summary, seconds per pipeline
         self._summaries: deque[Batch] = deque(maxlen=MOST_WAITING)  # not yet written
         self._wear = WearAccount(self._store, self._flushed)
+        self._baselines: dict[str, Baseline] = {}
+        self._kept_baselines = ""
         self._lock = threading.Lock()  # a reload settles from the control thread
         self._refusal = ""
         self.beat = Beat("housekeeping", renewable=True)
@@ -123,6 +127,7 @@ class Housekeeping:
             while self._summaries:
                 self._store.record(self._summaries[0])
                 self._summaries.popleft()
+                self._keep_baselines()
             self._flush()
             self._wear.keep(self._surroundings.now(), at_once=at_once)
             self._refusal = ""
@@ -175,13 +180,29 @@ class Housekeeping:
             decided = difference(ledger, self._before.get(name, Ledger()))
             unaccounted_s = self._unaccounted.pop(name, 0.0)
             heat = Heat(temperature, self._surroundings.board.points.point(name))
-            account = WindowAccount(decided, unaccounted_s, self._proof.share(name), heat)
+            baseline = self._baseline(name, runner.assembled.model.sha256)
+            drift = baseline.look(window.sight)
+            account = WindowAccount(decided, unaccounted_s, self._proof.share(name), heat, drift)
             body = document(window, now, account)
             self._before[name] = ledger
             summaries.append(Summary(name, window.opened, now, dump(body)))
             drafts.append(self._draft(place, now, dump(body)))
         self._summaries.append(Batch(messages=tuple(drafts), summaries=tuple(summaries)))
         self._summed = now
+
+    def _baseline(self, pipeline: str, model: str) -> Baseline:
+        """What drift is measured against; anew where the model is another than before."""
+        known = self._baselines.get(pipeline)
+        if known is None or known.model != model:
+            kept = json.loads(self._store.baselines()).get(pipeline, {})
+            known = self._baselines[pipeline] = restored(kept, model)
+        return known
+
+    def _keep_baselines(self) -> None:
+        text = dump({name: each.document() for name, each in self._baselines.items()})
+        if text != self._kept_baselines:
+            self._store.keep_baselines(text)
+            self._kept_baselines = text
 
     def tell(self) -> None:
         """The retained topics: `state` for dashboards, `health` for whoever looks after it."""

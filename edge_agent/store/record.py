@@ -42,6 +42,8 @@ from edge_agent.types import Event
 _SETTLED = "settled"
 #: The key of `meta` that says since when each pipeline of the latest boot watches, as JSON.
 _WATCHING = "watching"
+#: The key of `meta` that holds each pipeline's baseline of drift, as JSON.
+_DRIFT = "drift"
 
 
 def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
@@ -246,6 +248,16 @@ class Store:
         """The account of what was written to the disk, as `keep_wear` left it."""
         with self.database.reading() as connection:
             return kept_wear(connection)
+
+    def baselines(self) -> str:
+        """What drift is measured against, as `keep_baselines` left it."""
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (_DRIFT,)).fetchone()
+        return "{}" if row is None else str(row[0])
+
+    def keep_baselines(self, text: str) -> None:
+        with self.database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_DRIFT, text))
 
     def keep_wear(self, text: str) -> None:
         with self.database.transaction() as connection:
