@@ -119,6 +119,7 @@ class Device:
             state=self.state,
             store=self.store,
             now=lambda: NOW,
+            told=lambda time: time,
             runners=dict,
             pause=lambda name: {},
             resume=lambda name: {},

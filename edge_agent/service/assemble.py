@@ -55,7 +55,7 @@ class Site:
     threads: int | None = None
     shared: Shared | None = None  # None: the pipeline has model and cores for itself
     #: Told the pipeline and the model's sha256 just before that is loaded.
-    loading: Callable[[str, str], None] = lambda pipeline, sha256: None
+    loading: Callable[[str, str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembl
     """Build one pipeline. Raises UsageError and Refused with the model's fault."""
     spec = pipeline_spec(config, name)
     bundle = find(spec.model, site.state, site.beside)
-    site.loading(name, bundle.manifest.sha256)
+    if site.loading is not None:
+        site.loading(name, bundle.manifest.sha256)
     choice = choose(
         site.engine or spec.engine,  # type: ignore[arg-type]
         site.threads or spec.threads,
