@@ -34,6 +34,8 @@ CALLS = (
     "unlink,unlinkat,mkdir,mkdirat,rmdir"
 )
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)$", re.DOTALL)
+#: What it was given, where it did not fail; strace pads short lines.
+_ANSWER = re.compile(r"(.*)\) += (?![-?])", re.DOTALL)
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FILE = re.compile(r"(\d+)<((?:\\x[0-9a-f]{2})+)>")
 
@@ -267,9 +269,9 @@ def _ops(log: Path, folder: str) -> Iterator[Op]:
             elif rest.endswith("<unfinished ...>"):
                 begun[thread] = (number, rest.removesuffix("<unfinished ...>"))
                 continue
-            arguments, _, answer = rest.rpartition(") = ")
-            if not answer.startswith("-") and answer != "?":
-                found += _op(call, arguments, folder, (start, number))
+            told = _ANSWER.match(rest)
+            if told is not None:
+                found += _op(call, told[1], folder, (start, number))
     found.sort(key=lambda op: op.start)
     yield from found
 
