@@ -8,6 +8,7 @@ old id. Read `db.py` for opening, `examine.py` for the check.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -36,6 +37,8 @@ LOOK_S = 1.0
 BATCH = 500
 #: A declaration of more ranges than this names them all as one, from the first to the last.
 MOST_RANGES = 200
+#: Columns whose text is JSON, in whatever table.
+JSON = frozenset({"body", "stages", "evidence", "box", "skipped"})
 #: Rows that are asked for one by one behind a damaged page.
 GAP = 100_000
 
@@ -217,11 +220,26 @@ def _copy(old: sqlite3.Connection, database: Database, table: str) -> int:
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     count, batch = 0, []
     for row in _rows(old, table, names):
+        if not _is_whole(columns, row[1:]):
+            continue
         batch.append(row[1:])
         if len(batch) == BATCH:
             count += _insert(database, f"INTO {table} ({names}) VALUES ({marks})", batch)
             batch.clear()
     return count + _insert(database, f"INTO {table} ({names}) VALUES ({marks})", batch)
+
+
+def _is_whole(columns: list[str], values: _Row) -> bool:
+    """Text without its pages reads as zeros, or as somebody else's: JSON then does not parse."""
+    for name, value in zip(columns, values, strict=True):
+        if isinstance(value, str) and "\0" in value:
+            return False
+        if name in JSON and value is not None:
+            try:
+                json.loads(value)
+            except ValueError:
+                return False
+    return True
 
 
 def _insert(database: Database, into: str, rows: list[_Row]) -> int:
@@ -300,7 +318,8 @@ def _carry_identity(old: sqlite3.Connection, new: sqlite3.Connection) -> str | N
 def _queue_again(old: sqlite3.Connection, database: Database, previous: str | None) -> int:
     """Declare the old store's unsent numbers; queue what was read of them under the old ids."""
     columns = "seq, id, topic, created, sent, body, clock, priority, boot"
-    rows = list(_rows(old, "outbox", columns))
+    names = columns.split(", ")
+    rows = [row for row in _rows(old, "outbox", columns) if _is_whole(names, row[1:])]
     last = max([row[1] for row in rows] + [_highest(old, "outbox") or 0])
     sent = spans.of(row[1] for row in rows if row[5])
     lost = spans.without(((1, last),), sent) if last else ()
