@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["broker", "cameras", "manager", "power_cut", "running"]
+pytest_plugins = ["broker", "cameras", "manager", "power_cut", "running", "shifted_clock"]
 
 # A busy machine is no fault of the code: laws have no deadline, timings decide nothing. CI tries
 # the same examples each time, so that it judges the change; elsewhere new ones are looked for.
