@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,8 @@ from edge_agent.policy.correction import Correction
 #: clock that is ten years ahead costs a week of what is kept, not all of it.
 MOST_AWAY_S = 7 * 86400.0
 JUST_BEFORE_S = 0.001
+#: How long a boot lasted is known to a flush of the ledger.
+_MARGIN_S = 3600.0
 #: Every pipeline writes a window at every flush: the last of a boot is among so many.
 _NEWEST = 256
 
@@ -41,6 +42,17 @@ class Before:
 
     boot: int
     time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows of some boots: a condition on `boot`, their correction, and between which of their own
+    times they lie, so that an index over times need not be searched through."""
+
+    boots: str
+    correction: float
+    first: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +146,30 @@ def aged(connection: sqlite3.Connection, boot: int, now: float, keep_s: float) -
     return None if found is None else Before(*found)
 
 
-def spans(connection: sqlite3.Connection, time: float) -> Sequence[tuple[str, float]]:
-    """Where rows of that moment may stand: a condition on `boot`, and the correction there.
-
-    The last two boots that began before it as others tell it, the first after it, and those of
-    which no clock is known.
-    """
-    told = "SELECT boot, coalesce(correction, 0.0) AS c FROM clocks WHERE began + c"
+def spans(connection: sqlite3.Connection, time: float) -> list[Span]:
+    """Where rows of that moment may stand: in the last two boots that began before it as others
+    tell it, in the first after it, and in those of which no clock is known."""
+    told = (
+        "SELECT boot, coalesce(correction, 0.0) AS c, began, began - lived + coalesce((SELECT lived"
+        " FROM clocks AS next WHERE next.boot > clocks.boot ORDER BY boot LIMIT 1), 9e18)"
+        " FROM clocks WHERE began + c"
+    )
     near = [
         *connection.execute(f"{told} <= ? ORDER BY boot DESC LIMIT 2", (time,)),
         *connection.execute(f"{told} > ? ORDER BY boot LIMIT 1", (time,)),
     ]
-    return [
-        ("NOT IN (SELECT boot FROM clocks)", 0.0),
-        *((f"= {int(boot)}", correction) for boot, correction in near),
+    found = [
+        Span(f"= {int(boot)}", correction, began - _MARGIN_S, last + _MARGIN_S)
+        for boot, correction, began, last in near
     ]
+    first = connection.execute(
+        "SELECT boot, began + coalesce(correction, 0.0) FROM clocks ORDER BY boot LIMIT 1"
+    ).fetchone()
+    if first is None:
+        found.append(Span(">= 0", 0.0, -math.inf, math.inf))
+    elif first[0] > 1 and time <= first[1] + _MARGIN_S:
+        found.append(Span(f"< {int(first[0])}", 0.0, -math.inf, math.inf))
+    return found
 
 
 # --- below: the store's life ---------------------------------------------------------------------

@@ -66,13 +66,13 @@ def others_around(
     columns = "SELECT kind, pipeline, time, frame, stages, rule, track, label"
     sides = (("<=", "DESC"), (">", "ASC"))
     return [
-        _judged(row, correction)
-        for boots, correction in clocks.spans(connection, time)
+        _judged(row, span.correction)
+        for span in clocks.spans(connection, time)
         for compare, order in sides
         for row in connection.execute(
-            f"{columns} {_OTHERS} AND boot {boots} AND time {compare} ?"
-            f" ORDER BY time {order} LIMIT ?",
-            (pipeline, time - correction, limit),
+            f"{columns} {_OTHERS} AND boot {span.boots} AND time {compare} ?"
+            f" AND time BETWEEN ? AND ? ORDER BY time {order} LIMIT ?",
+            (pipeline, time - span.correction, span.first, span.last, limit),
         )
     ]
 

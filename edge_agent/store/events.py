@@ -109,7 +109,7 @@ def told(
 OPENED = f"(e.opened + {clocks.correction_of('e')})"
 #: SQL: no event recorded before this one opened at that time or later. It spares a long search.
 SINCE = (
-    "e.n >= (SELECT coalesce(min(n), 9e18) FROM events WHERE opened >="
+    "e.n >= (SELECT coalesce(min(+n), 9e18) FROM events WHERE opened >="
     " ? - (SELECT coalesce(max(correction), 0.0) FROM clocks WHERE correction > 0))"
 )
 
@@ -136,12 +136,13 @@ def _beside(
     time, compare, order = side
     found = [
         stored
-        for boots, correction in clocks.spans(connection, time)
+        for span in clocks.spans(connection, time)
         for stored in told(
             connection,
-            f"WHERE e.pipeline = ? AND e.boot {boots} AND e.opened {compare} ?"
+            f"WHERE e.pipeline = ? AND e.boot {span.boots} AND e.opened {compare} ?"
+            " AND e.opened BETWEEN ? AND ?"
             f" ORDER BY e.opened {order}, e.n {order} LIMIT ?",
-            (pipeline, time - correction, limit),
+            (pipeline, time - span.correction, span.first, span.last, limit),
         )
     ]
     newest_first = order == "DESC"
