@@ -112,7 +112,7 @@ def starts(state: Path, rounds: int) -> None:
         store = open_store(state)
         store.start()
         store.interrupt_open(lambda stored: None)
-        store.declare_unaccounted(["people"], 3e9, 60.0)
+        store.declare_unaccounted(3e9, 60.0)
         took.append(time.perf_counter() - began)
         store.record(Batch(opened=(Opened(other(-1 - number), ABOUT),)))
         store.close()
