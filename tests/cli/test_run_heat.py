@@ -147,7 +147,11 @@ def test_rates_fall_with_heat_and_come_back_and_the_ledger_balances(
     told = {reason["code"] for each in receiver.on("health") for reason in each["data"]["reasons"]}
     assert {"hot", "sensor_broken", "undervoltage"} <= told
     points = [each["data"]["point"] for each in receiver.on("summary")]
-    assert {"level": 10, "max_fps": 0.5, "reason": "88.3 C of 75 C"} in points
+    lowest = [point for point in points if point["level"] == 10]
+    assert lowest  # its reason says how warm it was at that moment
+    for point in lowest:
+        assert point["max_fps"] == 0.5
+        assert point["reason"].endswith(" C of 75 C")
     warmth = [each["data"]["temperature"] for each in receiver.on("summary")]
     assert any(each is not None and each["max"] == 88.3 for each in warmth)
     running.terminate()

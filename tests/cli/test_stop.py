@@ -13,6 +13,7 @@ import pytest
 from running import Service
 
 from edge_agent.errors import EdgeError
+from edge_agent.service.control import NAME as CONTROL
 from edge_agent.service.control import ask
 
 pytestmark = pytest.mark.slow
@@ -73,6 +74,7 @@ def test_a_reload_that_cannot_go_on_holds_up_no_stop(
 ) -> None:
     running = started("exit 0")
     measured = blocked(running.state)
+    eventually((running.state / CONTROL).exists, "the control socket", 60)
     if way == "SIGHUP":
         running.process.send_signal(signal.SIGHUP)
     else:

@@ -131,5 +131,7 @@ def test_urgent_rows_are_asked_for_apart(ten: Store) -> None:
 def test_no_question_of_the_publisher_looks_at_every_row(ten: Store) -> None:
     with ten.database.reading() as connection:
         for urgent in outbox.URGENCIES:
-            (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {outbox._lane(urgent)}", (0, 1))
-            assert plan[3].startswith("SEARCH outbox USING INDEX outbox_unsent")
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {outbox._lane(urgent)}", (0, 1))
+            steps = [step for *_, step in plan]
+            assert any("outbox USING INDEX outbox_unsent" in step for step in steps), steps
+            assert not any(step.startswith("SCAN") and "outbox" in step for step in steps), steps
