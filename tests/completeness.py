@@ -89,6 +89,8 @@ class Collector:
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         envelope = json.loads(message.payload)
+        if envelope.get("seq") is None:  # retained ones, commands and their replies
+            return
         with self._lock:
             known = self.stores.setdefault(envelope["store"], Completeness())
             known.take(message.topic.removeprefix(self._base), envelope)

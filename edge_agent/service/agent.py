@@ -98,7 +98,6 @@ class Agent:
     def _run(self) -> int:
         with open_for_service(self._state) as store:
             self._store = store
-            store.start()
             stood_in = self._starting.begin(self._config)
             self._config = self._started_with = stood_in.config
             store.named(self._device())

@@ -28,15 +28,16 @@ MEMORY = ("/dev/shm", "/run", "/tmp")
 
 
 def open_for_service(state: Path) -> Store:
-    """Raises Refused, UsageError, or EdgeError where another agent is at work on the directory."""
+    """A started store. Raises Refused, UsageError, or EdgeError where another agent is at work."""
     try:
-        return _open(state)
+        return _started(state)
     except (Refused, UsageError):
         raise
     except EdgeError as refusal:
         os.close(hold(state))  # another agent at work is no reason to stand in
         store = open_store(_folder_in_memory(state))
         message = f"{refusal.message}; until it takes writes, events are kept in memory only"
+        store.start()
         store.passing = True
         store.troubles = (Trouble("store_in_memory", message, refusal.next),)
         log.error("%s next=%r", message, refusal.next)
@@ -46,18 +47,30 @@ def open_for_service(state: Path) -> Store:
 def is_back(state: Path) -> bool:
     """The disk behind a store in memory takes writes again."""
     try:
-        _open(state).close()
+        with open_sound(state) as store, store.database.transaction() as connection:
+            connection.execute("UPDATE meta SET value = value WHERE key = 'boot'")
     except EdgeError:
         return False
     return True
 
 
-def _open(state: Path) -> Store:
+def _started(state: Path) -> Store:
     try:
-        return open_sound(state)
+        return _start(state)
     except NoRoom:
         (state / RESERVE).unlink(missing_ok=True)  # deleting rows writes too: see retention.py
-        return open_sound(state)
+        return _start(state)
+
+
+def _start(state: Path) -> Store:
+    """Counting the start is the first write: a disk that refuses says so here."""
+    store = open_sound(state)
+    try:
+        store.start()
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _folder_in_memory(state: Path) -> Path:

@@ -49,7 +49,7 @@ def test_a_full_disk_is_stood_in_for_until_there_is_room(disk: Path) -> None:
     fill(disk)
     with open_for_service(state) as store:
         assert code(store) == ["store_in_memory"]
-        assert store.start().boot == 1
+        assert store.identity.boot == 1
         assert not is_back(state)
         (disk / "filler").unlink()
         assert is_back(state)
@@ -64,9 +64,20 @@ def test_the_reserve_is_given_back_for_the_start(disk: Path) -> None:
     (state / RESERVE).write_bytes(bytes(200_000))
     fill(disk)
     with open_for_service(state) as store:
-        store.start()
         assert code(store) == []
     assert not (state / RESERVE).exists()
+
+
+def test_a_store_that_was_there_before_the_disk_was_full_is_stood_in_for(disk: Path) -> None:
+    """Opening it writes nothing; counting the start does, and must not end the process."""
+    state = disk / "state"
+    open_store(state).close()
+    fill(disk)
+    with open_for_service(state) as store:
+        assert code(store) == ["store_in_memory"]
+        assert not is_back(state)
+    (disk / "filler").unlink()
+    assert is_back(state)
 
 
 def test_a_read_only_disk_is_stood_in_for(disk: Path) -> None:
@@ -97,7 +108,5 @@ def test_a_locked_file_is_stood_in_for(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_agent_at_work_is_refused(tmp_path: Path) -> None:
     with open_store(tmp_path) as first:
         first.start()
-        with closing(sqlite3.connect(tmp_path / "edge.db")) as other:
-            other.execute("PRAGMA locking_mode = EXCLUSIVE")
-            with open_for_service(tmp_path) as second, pytest.raises(EdgeError, match="another"):
-                second.start()
+        with pytest.raises(EdgeError, match="another edge-agent"):
+            open_for_service(tmp_path)
