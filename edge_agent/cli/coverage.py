@@ -55,7 +55,9 @@ def command(
     elif rules:
         click.echo("\n".join(_lines(rules, zone)))
     else:
-        click.echo(f"nothing is written since {since}: the agent did not run")
+        click.echo(
+            f"nothing is written since {since}: the agent did not run, or started a minute ago"
+        )
 
 
 def _by_rule(

@@ -58,6 +58,7 @@ class Lookout:
         self._looked = now  # the latest one that was really looked at
         self._hot = -math.inf  # the latest one that was skipped by heat
         self._excuse = blind(Cause.STARTING)
+        self._latest = WATCHING  # what the latest frame showed
         self._troubles: set[Cause] = set()  # of the camera, open now
         self.lying = False  # the model's answers cannot be believed
 
@@ -72,7 +73,7 @@ class Lookout:
                 return
             silent = time - self._shown > self._patience_s
             self._reach(time, self._excuse if silent else attention)
-            self._shown = max(time, self._shown)
+            self._shown, self._latest = max(time, self._shown), attention
 
     def pass_time(self, now: float, facts: SourceFacts, excuse: Cause | None) -> None:
         """About once a second. `excuse`: why no frame may come that the source knows nothing of."""
@@ -92,7 +93,7 @@ class Lookout:
         """Nobody shows frames any more: the last moments were as those before them."""
         with self._lock:
             silent = now - self._shown > self._patience_s
-            self._reach(now, self._excuse if silent else WATCHING)
+            self._reach(now, self._excuse if silent else self._latest)
 
     def unsettled(self) -> dict[str, tuple[Stretch, ...]]:
         with self._lock:

@@ -73,6 +73,8 @@ class Proof:
     def settle(self, watch: Watch, *, whole: bool) -> None:
         """Take what cannot change any more, or, when the watch has ended, all of it."""
         now = self._surroundings.now()
+        if whole:
+            self._covered.clear()  # a rule that comes back much later did not live meanwhile
         for name, lookout in watch.lookouts.items():
             if whole:
                 lookout.end(now)

@@ -168,7 +168,8 @@ def aged(sweep: Sweep, before: Before) -> bool:
         "DELETE FROM outbox WHERE seq = ?", [(seq,) for seq, _, sent in messages if sent]
     )
     count = len(events) + len(messages)
-    for table, time in (("frames", "ended"), ("summaries", "ended"), ("decisions", "time")):
+    tables = (("frames", "ended"), ("summaries", "ended"), ("coverage", "ended"))
+    for table, time in (*tables, ("decisions", "time")):
         others = " WHERE kind <> 'event'" if table == "decisions" else ""
         count += connection.execute(
             f"DELETE FROM {table} WHERE n IN (SELECT n FROM (SELECT n, boot, {time} FROM"

@@ -137,6 +137,14 @@ def test_excuses_that_the_source_knows_nothing_of() -> None:
     }
 
 
+def test_the_last_moments_are_as_those_before_them() -> None:
+    film = Film()
+    film.show(10)
+    film.show(5, Skip.PAUSED)
+    film.now += 0.9  # less than the source's patience
+    assert film.end() == Coverage(pytest.approx(10.0), {}, {"paused": pytest.approx(5.9)})
+
+
 def test_a_rule_outside_of_its_schedule_does_not_watch_and_what_blinds_all_blinds_it() -> None:
     film = Film()
     film.show(10)

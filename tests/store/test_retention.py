@@ -16,6 +16,7 @@ import pytest
 from completeness import Completeness
 
 from edge_agent.errors import NoRoom
+from edge_agent.policy.coverage import WATCHING, Stretch
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.envelope import Sender, encode
 from edge_agent.policy.summary import Window, WindowAccount, document
@@ -23,7 +24,7 @@ from edge_agent.store.clocks import Reading
 from edge_agent.store.eviction import HARMLESS, PAINFUL, unsent_summaries
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.retention import MB, RESERVE, Limits, Retention
-from edge_agent.store.rows import Batch, Draft, Opened
+from edge_agent.store.rows import Batch, CoverageRow, Draft, Opened
 from edge_agent.types import Ledger, Priority
 
 NOW = 1_700_100_000.0
@@ -196,6 +197,18 @@ def test_age_holds_and_what_was_unsent_is_declared(life: Life) -> None:
     assert (old.exists(), fresh.exists()) == (False, True)
     life.proves()
     assert life.came.reasons == {"quota": 42}
+
+
+def test_the_proof_of_watching_has_the_age_of_events(life: Life) -> None:
+    ends = (NOW - 7200, NOW - 100)
+    rows = tuple(
+        CoverageRow("people", f"rule-{ended}", Stretch.of(ended - 60, ended, WATCHING))
+        for ended in ends
+    )
+    life.store.record(Batch(coverage=rows))
+    life.hold(replace(ROOMY, keep_s=3600.0))
+    assert life.count("SELECT count(*) FROM coverage") == 1
+    assert life.count(f"SELECT count(*) FROM coverage WHERE ended > {NOW - 3600}") == 1
 
 
 def test_pictures_have_an_age_of_their_own(life: Life) -> None:
