@@ -176,8 +176,12 @@ class Pipeline:
 
     def restart(self) -> None:
         """The source began anew: recurrent state of the model belongs to the old stream."""
-        with self._parts.turn(self.waits):
+        with self.turn():
             self._parts.engine.reset()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Hold the model, which other pipelines may run, too."""
+        return self._parts.turn(self.waits)
 
     def open_events(self) -> tuple[Event, ...]:
         camera = self._parts.camera_events
@@ -230,7 +234,7 @@ class Pipeline:
         if ahead is None:
             prepared = self._parts.preprocess(frame.data)
             self.laps.lap("preprocess")
-            with self._parts.turn(self.waits):
+            with self.turn():
                 self.laps.rest()
                 outputs = self._parts.engine.invoke(prepared.tensor)
                 self.laps.lap("invoke")

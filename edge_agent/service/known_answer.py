@@ -16,6 +16,7 @@ from edge_agent.bundles import golden
 from edge_agent.bundles.bundle import GOLDEN
 from edge_agent.errors import EdgeError
 from edge_agent.service.assemble import Assembled
+from edge_agent.service.sharing import remembers
 
 log = logging.getLogger("edge_agent.known_answer")
 
@@ -39,7 +40,8 @@ class KnownAnswer:
     def due(self, now: float) -> bool:
         """The first time some while after the first call."""
         if self._next is None:
-            self._next = math.inf if remembers(self._assembled) else now + FIRST_S
+            asked = not remembers(self._assembled.engine)
+            self._next = now + FIRST_S if asked else math.inf
         return now >= self._next
 
     def ask(self, now: float) -> None:
@@ -70,9 +72,3 @@ class KnownAnswer:
         if self._kept is None:
             self._kept = golden.remember(spec, engine, golden.made_up_frames(spec.input))
         return golden.differences(self._kept, spec, engine)
-
-
-def remembers(assembled: Assembled) -> bool:
-    """Whether earlier frames are in the model's answers."""
-    engine = assembled.engine
-    return len(engine.inputs) > 1 or "VAR_HANDLE" in engine.operators

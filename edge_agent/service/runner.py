@@ -101,8 +101,8 @@ class Runner:
         return True
 
     def question(self, now: float) -> None:
-        """Between two frames, with the lock that keeps them apart."""
-        with self._lock:
+        """Between two frames, with the lock that keeps them apart, and in a turn of the model."""
+        with self._lock, self.assembled.pipeline.turn():
             self.beat.begin("asking for a known answer", QUESTION_S)
             self.known.ask(now)
 

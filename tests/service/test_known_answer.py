@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import pytest
 
 from edge_agent.config.load import load
 from edge_agent.service.assemble import Assembled, Site, assemble
-from edge_agent.service.known_answer import AGAIN_S, EVERY_S, FIRST_S, KnownAnswer, remembers
-from edge_agent.service.runner import stopwatch
+from edge_agent.service.known_answer import AGAIN_S, EVERY_S, FIRST_S, KnownAnswer
+from edge_agent.service.runner import Runner, stopwatch
+from edge_agent.service.sharing import Shared, Turns, remembers
 
 CONFIG = """\
 sources: {yard: {kind: scene}}
@@ -95,9 +98,31 @@ def test_a_model_with_a_memory_is_not_asked(
     lying: Callable[[str], tuple[Liar, Assembled]],
 ) -> None:
     liar, assembled = lying("scene-detector")
-    assert not remembers(assembled)
+    assert not remembers(assembled.engine)
     liar.inputs = (*assembled.engine.inputs, assembled.engine.inputs[0])  # type: ignore[attr-defined]
     known = KnownAnswer(assembled)
-    assert remembers(assembled)
+    assert remembers(assembled.engine)
     assert not known.due(0.0)
     assert not known.due(1e9)
+
+
+def test_a_question_waits_for_its_turn_on_a_model_that_another_pipeline_runs(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG.replace("MODEL", "scene-detector"))
+    site = Site(tmp_path / "state", tmp_path, shared=Shared(Turns(cores=2)))
+    mine, other = (assemble(load(path), "people", site, stopwatch) for _ in range(2))
+    assert mine.engine is other.engine
+    runner = Runner(mine, SimpleNamespace())  # type: ignore[arg-type]
+    asked = threading.Event()
+
+    def question() -> None:
+        runner.question(0.0)
+        asked.set()
+
+    with other.pipeline.turn():
+        threading.Thread(target=question, daemon=True).start()
+        assert not asked.wait(0.5)
+    assert asked.wait(30)
+    assert runner.known.wrong == ()
