@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ pytest_plugins = ["broker", "cameras", "manager", "power_cut", "running", "shift
 # the same examples each time, so that it judges the change; elsewhere new ones are looked for.
 settings.register_profile("edge", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("edge")
+
+# A shell that starts the tests in the background has SIGINT ignored, and every child inherits that:
+# then the tests that press ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: (points that run, points there are); with xdist the workers count and tell the controller.
