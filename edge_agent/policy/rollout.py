@@ -134,8 +134,8 @@ def write(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-_KEYS = frozenset(each.name for each in fields(Rollout)) - {"probation_minutes"} | {"schema", "probation"}
-)
+_NAMES = {each.name for each in fields(Rollout)}
+_KEYS = _NAMES - {"probation_minutes"} | {"schema", "probation"}
 
 
 def _parse(document: Any) -> Rollout:
