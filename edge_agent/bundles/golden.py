@@ -30,6 +30,8 @@ from edge_agent.policy.statistics import iou
 from edge_agent.ports import Engine
 from edge_agent.types import Box, Detection, InputSpec, ModelSpec, SignalSpec
 
+#: Bytes of all arrays together; three pictures of 1080p are 19 MB.
+_LARGEST = 256_000_000
 #: This part of an output's numbers must lie within the tolerance.
 _MOST_NUMBERS = 0.99
 
@@ -130,10 +132,11 @@ def differences(golden: Golden, spec: ModelSpec, engine: Engine) -> tuple[str, .
 def read(path: Path, spec: ModelSpec) -> Golden:
     """Raises Refused when the file is damaged or its outputs are not those of the model."""
     try:
+        _check_size(path)
         with np.load(path, allow_pickle=False) as archive:
             stored = {name: archive[name] for name in archive.files}
         golden = _golden(stored, spec)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as fault:
         raise Refused(f"{path.name} of model {spec.name} cannot be read: {fault}") from None
     for tensor, output in zip(spec.output_tensors, golden.answers[0].outputs, strict=True):
         if (output.shape, output.dtype.name) != (tensor.shape, tensor.dtype):
@@ -172,6 +175,14 @@ def _made_up_pictures(width: int, height: int) -> NDArray[np.uint8]:
 
 
 # --- the file ----------------------------------------------------------------------------------
+
+
+def _check_size(path: Path) -> None:
+    """What is packed may be a bomb; no more comes out of a .zip than it says. Raises ValueError."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _LARGEST:
+        raise ValueError(f"it unpacks to more than {_LARGEST // 1_000_000} MB")
 
 
 def _text(value: Any) -> NDArray[np.uint8]:

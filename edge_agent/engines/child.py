@@ -1,4 +1,4 @@
-"""Call one of our functions in a process of its own, with a limit on its time and memory.
+"""Call one of our functions in a process of its own, with limits on time, memory and files.
 
 A model file can crash, hang or bloat the runtime that reads it, and nothing inside of a process
 protects from that. Here a fresh Python runs `function(at, *arguments)`; whatever becomes of it, the
@@ -41,10 +41,15 @@ _MB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`memory_mb` is of address space: far above what is used, which includes every library."""
+    """`memory_mb` is of address space: far above what is used, which includes every library.
+
+    `file_kb` of a file that it writes, and so many open files: nothing that it does needs more.
+    """
 
     seconds: float = 30.0
     memory_mb: int = 2048
+    file_kb: int = 1024
+    files: int = 256
 
 
 def call(
@@ -136,11 +141,20 @@ def _confine(limits: Limits) -> None:
     if allowed != resource.RLIM_INFINITY:
         space = min(space, allowed)
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    _lower(resource.RLIMIT_FSIZE, limits.file_kb << 10)
+    _lower(resource.RLIMIT_NOFILE, limits.files)
     # On a small board memory runs out before the limit: then it shall be us, not the agent. A
     # sandbox may keep /proc read-only; the limits above hold without it.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     signal.alarm(math.ceil(limits.seconds) + 1)
+
+
+def _lower(what: int, most: int) -> None:
+    """Never above what the parent is allowed."""
+    _, allowed = resource.getrlimit(what)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(what, (most, most))
 
 
 def _outcome(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:

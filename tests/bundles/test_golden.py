@@ -250,3 +250,12 @@ def test_windows_are_recorded_as_they_are(bundle: Path, spec: ModelSpec) -> None
     silence, ramp, _ = (answer.detections[0].score for answer in stored.answers)
     assert silence == 0
     assert ramp == pytest.approx(float((np.linspace(-1, 1, 32) ** 2).mean()), abs=0.01)
+
+
+def test_a_set_that_unpacks_to_gigabytes_is_refused_unread(bundle: Path, spec: ModelSpec) -> None:
+    """A bomb: 300 MB of zeros are 300 kB of golden.npz."""
+    path = bundle / "golden.npz"
+    np.savez_compressed(path, frames=np.zeros((1, 10_000, 10_000, 3), np.uint8))
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(Refused, match="unpacks to more than 256 MB"):
+        golden.read(path, spec)
