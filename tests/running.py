@@ -16,19 +16,20 @@ from typing import Any
 
 import pytest
 
+LYING = Path(__file__).with_name("lying.py")
+
 
 class Service:
-    """A running `edge-agent run` and its state directory."""
+    """A running `edge-agent run` and its state directory; `lie`: the one of `lying.py`."""
 
-    def __init__(self, config: Path, state: Path, **process: Any) -> None:
+    def __init__(self, config: Path, state: Path, lie: Path | None = None, **process: Any) -> None:
         self.state = state
         self.log = state.with_suffix(".log")
+        run = ["-m", "edge_agent", "run", "-c", config, "--state", state]
+        program = run if lie is None else [LYING, config, state, lie]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge_agent", "run", "-c", config, "--state", state],
-                stdout=log,
-                stderr=log,
-                **process,
+                [sys.executable, *program], stdout=log, stderr=log, **process
             )
 
     def said(self, words: str) -> bool:

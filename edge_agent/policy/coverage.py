@@ -53,6 +53,7 @@ class Cause(StrEnum):
     FAILING = "failing"  # frames cannot be read or judged
     SWAP = "swap"  # a model was being changed
     LYING = "lying"  # the engine gave a wrong answer to a question whose answer is known
+    SUSPENDED = "suspended"  # the process got no time: SIGSTOP, a debugger, a machine that starves
     STOPPED = "stopped"  # the agent was stopped as asked
     POWER_OFF = "power_off"  # it was killed, or had no power
 

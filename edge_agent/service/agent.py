@@ -168,9 +168,11 @@ class Agent:
                 self._reload_wanted.clear()
                 # Aside, as for a client of the control socket: trying a model may take a minute.
                 threading.Thread(target=self._reload_on_signal, name="reload", daemon=True).start()
+            self._surroundings.standstill.beat(self._surroundings.now())
             watchman.look(time.monotonic())
             self._starting.look()
             self._notifier.status(in_words(self._watch))
+        self._surroundings.standstill.rest()
 
     def _shut_down(self) -> None:
         """Sources, events, a last summary, the outbox to the broker, `offline`: within 5 s.

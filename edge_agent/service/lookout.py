@@ -27,8 +27,9 @@ from edge_agent.policy.coverage import (
     degraded,
     patience,
 )
+from edge_agent.policy.standstill import Standstill
 from edge_agent.service.capture import SourceFacts
-from edge_agent.types import Outcome, Skip
+from edge_agent.types import Frame, Outcome, Skip
 
 _NOT_LOOKING = {
     Skip.PAUSED: blind(Cause.PAUSED),
@@ -36,15 +37,21 @@ _NOT_LOOKING = {
     Skip.SWAP: blind(Cause.SWAP),
 }
 _WORSE_PICTURE = (Cause.BLURRED, Cause.MOVED)
+_NOTHING_TO_SEE = (Cause.BLACK, Cause.COVERED, Cause.FROZEN)
 
 
 class Lookout:
     """The timelines of one pipeline's rules since `now`, or since their earlier life ended."""
 
     def __init__(
-        self, rules: Sequence[RuleSpec], now: float, before: Mapping[str, Since] | None = None
+        self,
+        rules: Sequence[RuleSpec],
+        now: float,
+        standstill: Standstill,
+        before: Mapping[str, Since] | None = None,
     ) -> None:
         self._lock = threading.Lock()
+        self._standstill = standstill
         self._schedules = {rule.name: rule.schedule for rule in rules} or {"": None}
         self._timelines = {}
         for name in self._schedules:
@@ -55,9 +62,10 @@ class Lookout:
         self._calendar: Calendar | None = None
         self._patience_s = patience(None)
         self._shown = now  # the latest frame with a verdict
+        self._number: int | None = None  # of that frame
         self._looked = now  # the latest one that was really looked at
         self._hot = -math.inf  # the latest one that was skipped by heat
-        self._excuse = blind(Cause.STARTING)
+        self._excuse: Attention | None = blind(Cause.STARTING)  # for the silence since then
         self._latest = WATCHING  # what the latest frame showed
         self._troubles: set[Cause] = set()  # of the camera, open now
         self.lying = False  # the model's answers cannot be believed
@@ -71,9 +79,11 @@ class Lookout:
             attention = self._attention(outcome)
             if attention is None:
                 return
-            silent = time - self._shown > self._patience_s
-            self._reach(time, self._excuse if silent else attention)
+            if time - self._shown > self._patience_s:
+                self._was_silent(time, self._excuse or self._guessed(outcome.frame))
+            self._reach(time, attention)
             self._shown, self._latest = max(time, self._shown), attention
+            self._number, self._excuse = outcome.frame.index, None
 
     def pass_time(self, now: float, facts: SourceFacts, excuse: Cause | None) -> None:
         """About once a second. `excuse`: why no frame may come that the source knows nothing of."""
@@ -82,7 +92,7 @@ class Lookout:
             if now - self._shown <= self._patience_s:
                 return
             self._excuse = self._excused(now, facts, excuse)
-            self._reach(now, self._excuse)
+            self._was_silent(now, self._excuse)
 
     def settle(self, before: float) -> dict[str, tuple[Stretch, ...]]:
         """Per rule the stretches up to that moment; they are not told again."""
@@ -92,8 +102,9 @@ class Lookout:
     def end(self, now: float) -> None:
         """Nobody shows frames any more: the last moments were as those before them."""
         with self._lock:
-            silent = now - self._shown > self._patience_s
-            self._reach(now, self._excuse if silent else self._latest)
+            if now - self._shown > self._patience_s:
+                self._was_silent(now, self._excuse or blind(Cause.SOURCE_LOST))
+            self._reach(now, self._latest)
 
     def unsettled(self) -> dict[str, tuple[Stretch, ...]]:
         with self._lock:
@@ -132,6 +143,8 @@ class Lookout:
             return blind(Cause.HEAT) if blinded else degraded(Cause.HEAT)
         if skip is not Skip.RATE:
             self._looked = time
+        elif self._latest.cause in _NOTHING_TO_SEE:
+            return self._latest  # nobody looked whether there is light again
         if self.lying:
             return blind(Cause.LYING)
         if time - self._hot < LONGEST_GAP_S:
@@ -150,6 +163,23 @@ class Lookout:
             return blind(Cause.SOURCE_LOST)
         slow = now - self._shown <= LONGEST_GAP_S
         return degraded(Cause.BUSY) if slow else blind(Cause.BUSY)
+
+    def _guessed(self, frame: Frame) -> Attention:
+        """Why nothing was shown before that frame, where no time passed that says it: the source
+        was silent, unless frames came meanwhile that nobody had time for."""
+        came = self._number is not None and frame.index > self._number + 1
+        return degraded(Cause.BUSY) if came else blind(Cause.SOURCE_LOST)
+
+    def _was_silent(self, time: float, excuse: Attention) -> None:
+        """Nothing was shown until then: for the excuse, but where the whole process stood still."""
+        stood, since = self._standstill.latest(time), self._shown
+        if stood is not None and stood[1] > since:
+            waited = stood[0] - since > self._patience_s
+            self._reach(stood[0], excuse if waited else self._latest)
+            since = min(stood[1], time)
+            self._reach(since, blind(Cause.SUSPENDED))
+        if time - since > self._patience_s:  # a frame has some time to come in
+            self._reach(time, excuse)
 
     def _reach(self, time: float, attention: Attention) -> None:
         for name, line in self._timelines.items():

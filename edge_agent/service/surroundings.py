@@ -14,6 +14,7 @@ from edge_agent.host.timezone import host_zone
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
 from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.standstill import Standstill
 from edge_agent.service.board import BoardFacts
 from edge_agent.types import Frame
 
@@ -32,6 +33,7 @@ class Surroundings:
         self.paused: frozenset[str] = frozenset()
         self._telling = threading.Lock()
         self._temperatures = array("f")  # of one summary window, one a second
+        self.standstill = Standstill()  # the main thread beats
         self.board = BoardFacts()  # the thermal thread replaces it as a whole
         self.refresh()
 

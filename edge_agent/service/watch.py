@@ -161,7 +161,11 @@ class Watch:
     def _lookout(self, name: str, now: float) -> Lookout:
         covered = self._house.covered
         before = {rule: since for (pipeline, rule), since in covered.items() if pipeline == name}
-        return Lookout(self.runners[name].assembled.spec.rules, now, before)
+        rules, standstill = (
+            self.runners[name].assembled.spec.rules,
+            self._house.surroundings.standstill,
+        )
+        return Lookout(rules, now, standstill, before)
 
     def _runner(self, name: str, beside: Path) -> Runner:
         house = self._house

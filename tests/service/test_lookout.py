@@ -12,6 +12,7 @@ from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.rulespec import RuleSpec
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.policy.coverage import Cause, Coverage, Since, coverage
+from edge_agent.policy.standstill import Standstill
 from edge_agent.service.capture import SourceFacts
 from edge_agent.service.lookout import Lookout
 from edge_agent.types import Decision, Event, Frame, Outcome, Priority, Skip
@@ -28,12 +29,16 @@ class Film:
 
     def __init__(self, before: dict[str, Since] | None = None) -> None:
         self.now = START
-        self.lookout = Lookout(RULES, START, before)
+        self.standstill = Standstill()
+        self.lookout = Lookout(RULES, START, self.standstill, before)
+        self.number = 0
 
     def show(self, seconds: float, skip: Skip | None = None, **gate: str) -> None:
         for _ in range(round(seconds * 5)):
             self.now += 0.2
-            frame = Frame("yard", 0, self.now, np.zeros((1, 1, 3), np.uint8))
+            self.standstill.beat(self.now)
+            self.number += 1
+            frame = Frame("yard", self.number, self.now, np.zeros((1, 1, 3), np.uint8))
             self.lookout.show(
                 Outcome(frame, skip, Decision("gate", "skip" if skip else "pass", gate)), CALENDAR
             )
@@ -43,6 +48,7 @@ class Film:
     ) -> None:
         for _ in range(round(seconds)):
             self.now += 1.0
+            self.standstill.beat(self.now)
             self.lookout.pass_time(self.now, replace(facts, latest=facts.latest), excuse)
 
     def end(self, rule: str = "seen") -> Coverage:
@@ -110,6 +116,60 @@ def test_a_blackened_picture_is_blind_from_the_first_one_on() -> None:
     found = film.end()
     assert found.blind_s == {"black": pytest.approx(13.0, abs=0.3)}
     assert found.total_s == pytest.approx(38.0)
+
+
+def test_between_two_looks_at_a_black_picture_nobody_sees_anything_either() -> None:
+    film = Film()
+    film.show(5)
+    for _ in range(10):
+        film.show(0.2, Skip.QUALITY, trouble="black")
+        film.show(0.8, Skip.RATE)
+    film.show(5)
+    assert film.end() == Coverage(pytest.approx(10.0), {}, {"black": pytest.approx(10.0)})
+
+
+@pytest.mark.parametrize("first", ["beat", "frame", "housekeeping"])
+def test_a_process_that_stood_still_was_suspended_whoever_finds_out_first(first: str) -> None:
+    film = Film()
+    film.show(10)
+    film.silence(5)
+    film.show(5)
+    film.now += 30.0
+    if first == "beat":
+        film.standstill.beat(film.now)
+    if first == "housekeeping":
+        film.lookout.pass_time(film.now, replace(DELIVERING, latest=film.now - 30), None)
+    film.show(10)
+    assert film.end() == Coverage(
+        pytest.approx(25.0, abs=0.5),
+        {},
+        {"source_lost": pytest.approx(5.0, abs=0.3), "suspended": pytest.approx(30.0, abs=0.3)},
+    )
+
+
+def test_a_source_that_is_lost_before_and_after_a_standstill() -> None:
+    film = Film()
+    film.show(10)
+    film.silence(5)
+    film.now += 30.0
+    film.silence(5)
+    assert film.end().blind_s == {
+        "source_lost": pytest.approx(9.0),
+        "suspended": pytest.approx(31.0),  # the last beat was a second before the standstill
+    }
+
+
+@pytest.mark.parametrize(("passed_over", "cause"), [(0, "source_lost"), (6, "busy")])
+def test_a_gap_that_housekeeping_did_not_see_is_told_from_the_numbers(
+    passed_over: int, cause: str
+) -> None:
+    film = Film()
+    film.show(5)
+    film.now += 1.2
+    film.number += passed_over
+    film.show(5)
+    found = film.end()
+    assert {**found.degraded_s, **found.blind_s} == {cause: pytest.approx(1.4)}
 
 
 def test_a_slow_model_is_busy_degraded_and_then_blind() -> None:

@@ -11,6 +11,7 @@ import pytest
 from edge_agent.host.fake import FakeClock
 from edge_agent.pipeline.rulespec import RuleSpec
 from edge_agent.policy.coverage import Cause, Since
+from edge_agent.policy.standstill import Standstill
 from edge_agent.service.lookout import Lookout
 from edge_agent.service.proof import Proof
 from edge_agent.service.surroundings import Surroundings
@@ -20,7 +21,7 @@ from edge_agent.store.rows import Batch
 
 def watch(now: float, covered: dict[tuple[str, str], Since], *rules: str) -> Any:
     before = {rule: since for (_, rule), since in covered.items()}
-    lookout = Lookout(tuple(RuleSpec(rule) for rule in rules), now, before)
+    lookout = Lookout(tuple(RuleSpec(rule) for rule in rules), now, Standstill(), before)
     return SimpleNamespace(lookouts={"people": lookout})
 
 
