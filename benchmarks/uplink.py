@@ -65,7 +65,7 @@ def main() -> None:
             tell(f"outbox over MQTT / bare paho loop, {name}", rate / bare_rate, 0.25, least=True)
 
 
-def bare(port: int, messages: int) -> float:
+def bare(port: int, messages: int, topic: str = "edge/v1/bench/alert") -> float:
     """Seconds until paho, with its own thread, has an answer to every message."""
     room, answered, done = threading.Semaphore(WINDOW), [0], threading.Event()
 
@@ -84,7 +84,7 @@ def bare(port: int, messages: int) -> float:
     began = time.perf_counter()
     for _ in range(messages):
         room.acquire()
-        client.publish("edge/v1/bench/alert", data, qos=1)
+        client.publish(topic, data, qos=1)
     done.wait()
     took = time.perf_counter() - began
     client.disconnect()

@@ -10,11 +10,9 @@ those of an anomaly may be any number from 0 on, those of a generic model any nu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +31,7 @@ Numbers: TypeAlias = Mapping[str, Number]
 # --- what comes in -----------------------------------------------------------------------------
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One picture, or one window of a signal, with the moment it was taken (a window: ended).
 
@@ -49,7 +47,7 @@ class Frame:
     name: str = ""  # the file it came from, where there is one
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Broken:
     """One item of a source that could not be read: counted as `failed`, never silently skipped.
 
@@ -65,7 +63,7 @@ class Broken:
     counted: bool = True
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What a source says of itself once it is open; None where it cannot know."""
 
@@ -91,7 +89,7 @@ class Skip(StrEnum):
     SWAP = "swap"  # a model was being changed
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The account of every frame: captured = inferred + sum(skipped) + failed + pending."""
 
@@ -114,7 +112,7 @@ Family: TypeAlias = Literal[
 ]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output tensor as the model itself describes it.
 
@@ -131,7 +129,7 @@ class TensorSpec:
     axis: int = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """How a picture becomes the model's input: part of the model, not of the pipeline."""
 
@@ -148,7 +146,7 @@ class InputSpec:
     pad: int = 114  # grey of the letterbox border
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Features:
     """What is worked out of a window of samples before a model sees it; formulas in docs/models.md.
 
@@ -167,7 +165,7 @@ class Features:
     fmax: float = 0.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class SignalSpec:
     """How a window of samples becomes the model's input: part of the model.
 
@@ -184,7 +182,7 @@ class SignalSpec:
     std: tuple[float, ...] | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Everything that preprocessing and decoding need to know about one model.
 
@@ -208,7 +206,7 @@ class ModelSpec:
 # --- what a frame becomes ----------------------------------------------------------------------
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One finding of a model. A classification is a detection whose box is the whole frame."""
 
@@ -218,7 +216,7 @@ class Detection:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Track:
     """One object followed over frames; `box` is the last one seen or, between, predicted.
 
@@ -248,7 +246,7 @@ class Track:
         return (x1 - x0) * (y1 - y0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One line of `why`: a stage of the frame's way, its verdict and the numbers behind it."""
 
@@ -268,7 +266,7 @@ class Priority(StrEnum):
         return list(Priority).index(self)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something a person can act on. `closed` is None while it is open."""
 
@@ -296,7 +294,7 @@ class Event:
     advice: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class NearMiss:
     """The candidate that came closest to opening an event of a rule and did not."""
 
@@ -308,7 +306,7 @@ class NearMiss:
     decisions: tuple[Decision, ...]  # the last one is where it stopped
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything that one frame led to. `skip` is None when the frame was inferred."""
 
@@ -323,7 +321,7 @@ class Outcome:
     misses: tuple[NearMiss, ...] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """What the thermal governor allows at present. `max_fps` None: no limit of its own."""
 
@@ -336,7 +334,7 @@ class OperatingPoint:
 # --- what the board says of itself -------------------------------------------------------------
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What one temperature sensor says. `celsius` None: it gives no answer.
 
@@ -358,7 +356,7 @@ class Trouble(StrEnum):
     SOFT_LIMIT = "soft_limit"  # the firmware's own first limit of temperature
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Throttling:
     """What holds now, and what held at any time since the board started.
 
@@ -374,7 +372,7 @@ class Throttling:
 # --- what leaves -------------------------------------------------------------------------------
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Message:
     """One MQTT message. `seq` is None on unsequenced topics; `topic` is relative to the base."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from edge_agent.bundles.bundle import GOLDEN
 from edge_agent.errors import Refused
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.decode.ssd import find_outputs
 from edge_agent.pipeline.prepare import preparer
@@ -37,7 +36,7 @@ _LARGEST = 256_000_000
 _MOST_NUMBERS = 0.99
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tolerance:
     """How much a right answer may differ from the recorded one."""
 
@@ -57,7 +56,7 @@ _TOLERANCES = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the model made of one frame: raw output tensors and findings, best first."""
 
@@ -65,7 +64,7 @@ class Answer:
     detections: tuple[Detection, ...]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Golden:
     frames: NDArray[Any]
     answers: tuple[Answer, ...]

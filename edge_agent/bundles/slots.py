@@ -15,12 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_agent.bundles.bundle import MANIFEST
 from edge_agent.errors import UsageError
-from edge_agent.frozen import frozen
 
 _SLOTS = "slots.json"
 _STAGED = ".staged-"
@@ -28,7 +27,7 @@ _STAGED = ".staged-"
 _ABANDONED_S = 3600
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Slots:
     """Names of the folders of one model."""
 

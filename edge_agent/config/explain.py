@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,6 @@ from edge_agent.config.rules import rule_spec
 from edge_agent.config.schema import Config, Pipeline, SignalSource, Source
 from edge_agent.config.signal_uri import parse
 from edge_agent.errors import UsageError
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import CameraEventsSpec
 from edge_agent.pipeline.gate import GateSpec
 from edge_agent.pipeline.motion import MotionSpec
@@ -29,7 +28,7 @@ from edge_agent.types import Polygon, Priority
 Threads: TypeAlias = int | Literal["auto"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class PipelineSpec:
     """One pipeline as the core knows it, but for its model, which `bundles` must find first."""
 

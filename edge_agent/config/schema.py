@@ -53,19 +53,10 @@ from edge_agent.pipeline.zones import line_fault
 
 
 class Part(BaseModel):
-    """One mapping of the file.
-
-    What pydantic makes of a part is built when a value is first held against it: of all parts
-    only `Config` and those that `agreement.py` looks at alone ever are.
-    """
+    """One mapping of the file."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        defer_build=True,
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
     )
 
 
@@ -364,6 +355,14 @@ class Drain(Part):
     )
 
 
+class State(Part):
+    kb_per_day: Annotated[float, Field(ge=1)] | None = key(
+        "What `state` may cost a day; the more comes and goes, the longer somebody must have been "
+        "away before that is told. null: every change at once.",
+        70.0,
+    )
+
+
 class Mqtt(Part):
     host: SomeText = key("The broker.")
     port: Annotated[int, Field(ge=1, le=65535)] | None = key(
@@ -381,6 +380,7 @@ class Mqtt(Part):
         None,
     )
     drain: Drain = key("How what waited leaves once the broker is back.", Drain())
+    state: State = key("How the topic that tells what is in sight keeps quiet.", State())
     commands: Commands = key(
         "Which commands may come; each is off unless it stands here.", Allowed()
     )

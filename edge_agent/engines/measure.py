@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from edge_agent.engines import EngineName, Plan, available, load, read, version
 from edge_agent.engines.child import At, Limits, call
 from edge_agent.engines.remember import keep, recall
 from edge_agent.errors import Refused
-from edge_agent.frozen import frozen
 from edge_agent.types import TensorSpec
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _MOST_THREADS = 4
 _MOST_INVOKES = 5000  # a round: enough for any percentile, little to hand over
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One combination. `refused` is the sentence of an engine that does not run the model."""
 
@@ -47,7 +46,7 @@ class Measurement:
     refused: str = ""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The measurements of one model, and of what they are true."""
 

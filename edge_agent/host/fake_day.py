@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edge_agent.frozen import frozen
 from edge_agent.host.fake_board import FakeBoard
 from edge_agent.policy.shares import Demand
 from edge_agent.policy.thermal import Glance, Governor, ThermalSpec
@@ -22,7 +21,7 @@ STEP_S = 1.0
 SETTLING_S = 3600.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Hour:
     """Some time in which nothing changes but the board."""
 
@@ -113,7 +112,7 @@ def best_rate(board: FakeBoard, spec: ThermalSpec, demand: Demand) -> float:
     return low
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Task:
     """What is asked of the board: so much work, at this target."""
 

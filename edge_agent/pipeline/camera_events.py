@@ -7,7 +7,8 @@ there. Rules: pure, as everything here. Read `step.py` next.
 
 from __future__ import annotations
 
-from edge_agent.frozen import frozen
+from dataclasses import dataclass
+
 from edge_agent.pipeline.events import Admission, OpenEvent, Opening
 from edge_agent.pipeline.health import Report, Symptom, Trouble
 from edge_agent.pipeline.rulespec import Changes, RuleSpec, RulesSpec
@@ -34,7 +35,7 @@ _ADVICE = {
 }
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CameraEventsSpec:
     """How loudly an unwell camera is told of, and the output that its events switch on."""
 

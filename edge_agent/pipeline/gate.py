@@ -15,10 +15,9 @@ Read `motion.py` and `health.py` next, then `prepare.py`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.health import Health, Report
 from edge_agent.pipeline.motion import Gray, Motion, MotionSpec, thumbnail
 from edge_agent.pipeline.schedule import Calendar, Schedule
@@ -38,7 +37,7 @@ BLUR = 1 / 64
 DEFAULT_MOTION = MotionSpec()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class GateSpec:
     """What may keep a frame from the model.
 
@@ -61,7 +60,7 @@ class GateSpec:
     privacy: tuple[Polygon, ...] = ()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Look:
     """All that the gate may look at: the frame, the tracks so far, and what the world says."""
 
@@ -75,7 +74,7 @@ class Look:
     max_age_s: float | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """`skip` is None when the frame passes; `decision` is the line of `why` about it.
 

@@ -8,11 +8,10 @@ A rule is one of six kinds, told by its keys: a line is `crossing`, a number is 
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.pipeline.zones import Anchor, Line, Zone
 from edge_agent.types import Detection, Event, NearMiss, Polygon, Priority, Track
@@ -29,7 +28,7 @@ class Kind(StrEnum):
     SWITCH = "switch"  # the best class of the picture is another than before
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RuleSpec:
     """One rule, as the configuration says it; None where it says nothing. See docs/rules.md.
 
@@ -159,7 +158,7 @@ def _scope_fault(rule: RuleSpec) -> str | None:
     return None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Ident:
     """Which start of which store the events belong to; "" and 0 in replay."""
 
@@ -167,7 +166,7 @@ class Ident:
     boot: int = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class RulesSpec:
     """Everything that the rules of one pipeline need to know.
 
@@ -186,7 +185,7 @@ class RulesSpec:
     ident: Ident = Ident()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Sight:
     """What one frame shows the rules.
 
@@ -204,7 +203,7 @@ class Sight:
     calendar: Calendar
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What one sight led to. Every event is in `opened` once and in `closed` once.
 

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from edge_agent.frozen import frozen
 
 #: What is older than this is settled. The slowest finding of the camera's health takes 10 s.
 REVISABLE_S = 15.0
@@ -60,7 +58,7 @@ class Cause(StrEnum):
     POWER_OFF = "power_off"  # it was killed, or had no power
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Attention:
     """What one moment was worth."""
 
@@ -79,7 +77,7 @@ def degraded(cause: Cause) -> Attention:
     return Attention(State.DEGRADED, cause)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """Some time of one attention. `seconds` may be less than its length where many were folded."""
 
@@ -142,7 +140,7 @@ class Timeline:
         return tuple(self._stretches)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Since:
     """Up to when an earlier part of a rule's life is written, and why nobody watched since."""
 
@@ -170,7 +168,7 @@ def folded(stretches: tuple[Stretch, ...], most: int) -> tuple[Stretch, ...]:
     return tuple(sums.values())
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """The seconds of some time, by state and cause."""
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
-
-from edge_agent.frozen import frozen
 
 #: Home Assistant says `online` here when it has started, and wants everything again.
 BIRTH = "status"
@@ -25,7 +23,7 @@ BIRTH = "status"
 ORIGIN = "edge-agent"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Discovered:
     """Who is discovered. `base`: edge/v1/<device id>; `rules`: pairs of pipeline and rule."""
 

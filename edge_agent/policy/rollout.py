@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
-
-from edge_agent.frozen import frozen
 
 SCHEMA = "rollout/1"
 
@@ -40,7 +38,7 @@ class Mode(StrEnum):
     CHARGE = "charge"  # takes its place, on probation first
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Who takes part: a share of all devices, or those that bear every one of the tags."""
 
@@ -50,7 +48,7 @@ class Stage:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Shadowing:
     """Every `every`-th inferred frame, until `frames` of them were compared."""
 
@@ -58,7 +56,7 @@ class Shadowing:
     frames: int = 500
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """One order. `sha256` is that of the model file, or of the policy file."""
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_agent.frozen import frozen
 from edge_agent.policy.coverage import Coverage
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.drift import Sight
@@ -73,7 +72,7 @@ class Window:
             self.latency.add(latency_s * 1000.0)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Heat:
     """How hot the board was in a window (mean, most), and the operating point at its end."""
 
@@ -81,7 +80,7 @@ class Heat:
     point: OperatingPoint = OperatingPoint()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class WindowAccount:
     """What stands beside the counts of a window.
 

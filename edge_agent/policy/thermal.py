@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from edge_agent.frozen import frozen
 from edge_agent.policy.heat import Heat
 from edge_agent.policy.shares import Demand, least, share, wanted
 from edge_agent.types import OperatingPoint, Trouble
@@ -60,13 +59,13 @@ CURED_S = 900.0
 _SELF_MADE = frozenset({Trouble.THROTTLED, Trouble.SOFT_LIMIT, Trouble.CAPPED})
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class ThermalSpec:
     target_c: float = 75.0
     min_fps: float = 0.5
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Glance:
     """What is known at one moment. `celsius` None: no sensor can be believed.
 
@@ -89,7 +88,7 @@ class _Patience:
     raised: float = 0.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Points:
     """The operating point of each pipeline. `level` 0: nobody is held back."""
 

@@ -36,6 +36,7 @@ from edge_agent.service.keeper import Keeper
 from edge_agent.service.metrics import Textfile
 from edge_agent.service.opening import open_for_service
 from edge_agent.service.proof import Proof
+from edge_agent.service.scribe import Scribe
 from edge_agent.service.start import Start
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
@@ -152,6 +153,7 @@ class Agent:
         self._upkeep.start("control", control.run, control.beat)
         keeper = Keeper(self._house, self._state, lambda: self._config.store)
         self._upkeep.start("keeper", keeper.run)
+        self._upkeep.start("scribe", Scribe(self._store).run)
         identity = self._store.identity
         log.info(
             "started version=%s store=%s boot=%d pipelines=%d",

@@ -25,7 +25,10 @@ def broker_of(mqtt: Mqtt, device: str) -> Broker:
         protocol=mqtt.protocol,
         transport=mqtt.transport,
         discovery=mqtt.discovery,
-        pace=Pace(rate_msgs=mqtt.drain.rate_msgs),
+        pace=Pace(
+            rate_msgs=mqtt.drain.rate_msgs,
+            state_bytes=None if mqtt.state.kb_per_day is None else 1000 * mqtt.state.kb_per_day,
+        ),
     )
 
 

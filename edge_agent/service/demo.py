@@ -14,7 +14,6 @@ from typing import Any
 from edge_agent.config.load import load
 from edge_agent.config.schema import Config, SignalSource
 from edge_agent.errors import EdgeError
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.rules import Ident
 from edge_agent.policy.documents import rfc3339
 from edge_agent.service.assemble import Site
@@ -65,7 +64,7 @@ pipelines:
 """
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Worn:
     """The truth about the machine, in seconds since the epoch."""
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from edge_agent.frozen import frozen
 from edge_agent.host.clock import Clock as HostClock
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One line for a person. `hint`: the next step, "" where nothing is to be done."""
 
@@ -33,7 +32,7 @@ class Finding:
     hint: str = ""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Said:
     """What a check says. `part`: of which of several things, such as one source."""
 
@@ -69,7 +68,7 @@ class Clock(Protocol):
     def synced(self) -> bool: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Here:
     """The machine that is examined; another one only in tests."""
 
@@ -113,7 +112,7 @@ class Case:
         return self.here.sysfs if configured == "/sys" else Path(configured)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Check:
     """`needs`: not run unless these passed. `seconds`: what it may take; then it is told so."""
 

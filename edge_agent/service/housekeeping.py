@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.errors import EdgeError
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.health import BLINDING
-from edge_agent.pipeline.zones import anchor_point
+from edge_agent.pipeline.zones import Zone, anchor_point
 from edge_agent.policy.documents import dump
 from edge_agent.policy.drift import Baseline, restored
 from edge_agent.policy.summary import Heat, WindowAccount, document
@@ -42,7 +42,7 @@ STEADY = 3
 MOST_WAITING = 288
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Rhythm:
     """How often, in seconds."""
 
@@ -271,7 +271,7 @@ class Housekeeping:
 
 
 def present(watch: Watch) -> dict[str, dict[str, Any]]:
-    """Per pipeline how many of each label are in sight now, in all and in each zone.
+    """Per pipeline how many of each label are in sight now, in all and in each zone that has any.
 
     A hidden track and one of a single frame do not count; where nobody watches nothing is there.
     """
@@ -288,21 +288,24 @@ def present(watch: Watch) -> dict[str, dict[str, Any]]:
         found[name] = {
             "labels": labels_of(seen),
             "zones": {
-                zone.name: labels_of(
-                    [each for each in seen if zone.contains(anchor_point(each.box, "bottom"))]
-                )
+                zone.name: labels_of(inside)
                 for zone in spec.zones
+                if (inside := [each for each in seen if _stands_in(each, zone)])
             },
         }
     return found
 
 
 def open_rules(watch: Watch) -> dict[str, list[str]]:
-    """Per pipeline the rules that have an open event."""
-    rules: dict[str, set[str]] = {name: set() for name in watch.runners}
+    """Of each pipeline that has any, the rules that have an open event."""
+    rules: dict[str, set[str]] = defaultdict(set)
     for event in watch.open_events():
         rules[event.pipeline].add(event.rule)
     return {name: sorted(found) for name, found in rules.items()}
+
+
+def _stands_in(track: Track, zone: Zone) -> bool:
+    return zone.contains(anchor_point(track.box, "bottom"))
 
 
 def labels_of(tracks: list[Track]) -> dict[str, int]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 from edge_agent.config.schema import Config
-from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.rules import Ident
 from edge_agent.pipeline.step import Circumstances
@@ -44,7 +43,7 @@ from edge_agent.types import Event, Outcome
 STOP_S = 3.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class House:
     """What outlives a reload: where things are, who we are, whom to tell."""
 

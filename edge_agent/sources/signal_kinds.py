@@ -6,17 +6,16 @@ a sensor. Read `signal_uri.py` for the texts, `signal.py` for what becomes of th
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.config.signal_uri import SignalUri, address
 from edge_agent.errors import UsageError
-from edge_agent.frozen import frozen
 from edge_agent.sources.csv_lines import Wanted
 from edge_agent.sources.signal import Samples, unknown_rate
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Access:
     """What a uri does not say. `rate_hz` None: nothing but the samples themselves tells it."""
 

@@ -18,7 +18,7 @@ import math
 import select
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC
 from time import monotonic
 from typing import Any
@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import SourceLost
-from edge_agent.frozen import frozen
 from edge_agent.policy.documents import parse_rfc3339
 from edge_agent.sources.signal import Block, Damage, SamplesInfo
 from edge_agent.sources.signal_tcp import dial
@@ -42,7 +41,7 @@ LARGEST_MESSAGE = 1 << 22
 _LARGEST = 3e38
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class MqttSpec:
     host: str
     port: int

@@ -14,11 +14,11 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from edge_agent.errors import Damaged, EdgeError, Refused
-from edge_agent.frozen import frozen
 from edge_agent.store.disk import check_writable, disk_errors, make_folder
 from edge_agent.store.migrate import LATEST, migrate, version
 from edge_agent.store.rows import Identity
@@ -37,7 +37,7 @@ HARDLY_S = 0.02
 LOG_PART = 16
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tuning:
     """How SQLite writes. The defaults are what benchmarks/store_writes.py found to wear least.
 
@@ -60,9 +60,10 @@ class Database:
         self.path = path
         self.connection = connection
         self.lock = threading.RLock()
-        self._file = _inode(path)
+        self._file = inode(path)
         self._patience_s: float | None = None
         self._is_hasty = False
+        (self.log_pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
         self.refusal: EdgeError | None = None  # why the disk took no writes at the last attempt
 
     @contextmanager
@@ -73,7 +74,7 @@ class Database:
         """
         with self.lock, self._noted(), disk_errors(self.path):
             self._begin()
-            while _inode(self.path) not in (self._file, None):  # see renew.py
+            while inode(self.path) not in (self._file, None):  # see renew.py
                 old = self.connection
                 self.take(open_database(self.path.parent))
                 old.close()
@@ -108,8 +109,20 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        with self.lock, self._noted(Damaged), disk_errors(self.path):
+        with self.lock, self.noting_damage():
             yield self.connection
+
+    @contextmanager
+    def noting_damage(self) -> Iterator[None]:
+        """Around every read of the file, on whatever connection. Raises EdgeError, Damaged."""
+        with self._noted(Damaged), disk_errors(self.path):
+            yield
+
+    @contextmanager
+    def writing_aside(self) -> Iterator[None]:
+        """Around what writes to the file on another connection. Raises NoRoom, EdgeError."""
+        with self._noted(), disk_errors(self.path):
+            yield
 
     def wait_at_most(self, seconds: float) -> None:
         """For another process that writes. Only once: as long as it keeps the file locked the next
@@ -138,7 +151,8 @@ class Database:
             self.connection.close()
 
 
-def _inode(path: Path) -> int | None:
+def inode(path: Path) -> int | None:
+    """Which file bears the name now."""
     try:
         return path.stat().st_ino
     except FileNotFoundError:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.frozen import frozen
 
-
-@frozen
+@dataclass(frozen=True, slots=True)
 class Step:
     name: str
     sql: str

@@ -3,15 +3,19 @@
 Rules: a message is written with the event it tells of, in one transaction (`record.py`), and stays
 pending until it is acknowledged. Acknowledgements wait in memory and ride with the next
 transaction, because a commit of their own would cost more than the alert: a crash before that
-means that those messages are sent once more, and receivers drop repeats by id.
+means that those messages are sent once more, and receivers drop repeats by id. Whoever sends never
+waits for the disk: it reads on a connection of its own (`aside.py`), knows how much waits without
+counting (`unsent.py`), and where somebody attends, that one writes the acknowledgements.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from heapq import merge
 from itertools import islice
 
@@ -22,8 +26,10 @@ from edge_agent.policy.documents import dump
 from edge_agent.policy.lost import Reason, lost_document, merged_document
 from edge_agent.policy.spans import Spans
 from edge_agent.store import clocks
+from edge_agent.store.aside import Aside
 from edge_agent.store.db import Database
 from edge_agent.store.rows import Depth, Draft, Resent
+from edge_agent.store.unsent import Unsent
 from edge_agent.types import Message
 
 _COLUMNS = (
@@ -32,6 +38,8 @@ _COLUMNS = (
 )
 #: So many acknowledgements are written at once even if nothing else is (a backlog drains).
 WAITING = 100
+#: And so many by the sender itself, where the one who attends does not come.
+MOST_WAITING = 2000
 #: What stands in `sent` of a message that the broker refused: declared, kept, never offered again.
 ASIDE = 2
 #: A declaration takes over so many that wait, as long as it says no more ranges than this (4 kB).
@@ -55,11 +63,15 @@ def _lane(urgent: bool) -> str:
 
 
 class Outbox:
-    """Thread-safe; shares the store's one connection and lock."""
+    """Thread-safe; writes with the store's one connection and lock."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._aside = Aside(database)
+        self._unsent = Unsent(database)
         self._waiting: set[int] = set()  # acknowledged, not yet written
+        self._is_attended = False
+        self.due = threading.Event()  # for whoever attends: acknowledgements are to be written
 
     def pending(
         self, limit: int = 100, after: int = 0, urgent: bool | None = None
@@ -67,13 +79,15 @@ class Outbox:
         """Unsent messages with seq > `after`, by seq, at most `limit`: the urgent ones (priority
         0), the others, or (None) all of them."""
         which = URGENCIES if urgent is None else (urgent,)
-        with self._database.reading() as connection:
+        waiting = frozenset(self._waiting)  # before the rows: they may be written meanwhile
+        with self._aside.reading() as connection, ExitStack() as open_:
             lanes = [
-                connection.execute(_lane(each), (after, limit + len(self._waiting)))
+                open_.enter_context(
+                    closing(connection.execute(_lane(each), (after, limit + len(waiting))))
+                )
                 for each in which
             ]
             rows = merge(*lanes, key=lambda row: row[0])
-            waiting = self._waiting
             return [
                 _message(row) for row in islice((r for r in rows if r[0] not in waiting), limit)
             ]
@@ -83,12 +97,26 @@ class Outbox:
 
         One that is not pending is left out. While the disk takes no writes they wait in memory.
         """
-        with self._database.reading() as connection:
-            self._waiting.update(seq for seq in seqs if _is_unsent(connection, seq))
-            if len(self._waiting) >= WAITING and self._database.refusal is None:
-                # The refusal stands in the database, and they wait on: a crash only repeats them.
-                with suppress(EdgeError):
-                    self.settle()
+        with self._aside.reading() as connection:
+            taken = [seq for seq in seqs if _is_unsent(connection, seq)]
+        self._waiting.update(taken)
+        if len(self._waiting) < WAITING:
+            return
+        if self._is_attended and len(self._waiting) < MOST_WAITING:
+            self.due.set()
+        elif self._database.refusal is None:
+            # The refusal stands in the database, and they wait on: a crash only repeats them.
+            with suppress(EdgeError):
+                self.settle()
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Meanwhile somebody waits for `due` and calls `settle`."""
+        self._is_attended = True
+        try:
+            yield
+        finally:
+            self._is_attended = False
 
     def settle(self) -> None:
         """Write the waiting acknowledgements now (going down, or nothing else to write)."""
@@ -97,6 +125,9 @@ class Outbox:
                 with self._database.transaction() as connection:
                     written = self.write_waiting(connection)
                 self.forget(written)
+
+    def close(self) -> None:
+        self._aside.close()
 
     def give_up(self, seqs: Collection[int], reason: Reason, time: float) -> int | None:
         """Drop unsent messages that will never be sent; the seq of the `lost` that says so.
@@ -123,7 +154,7 @@ class Outbox:
         """
         self.settle()
         with self._database.transaction() as connection:
-            last = unsent(connection).last_seq
+            last = _ends(connection, ()).last_seq
             asked = spans.both(asked, ((1, last),)) if last else ()
             declaring, declared = _declared(connection, asked)
             queued, here = 0, spans.of(declaring)
@@ -146,16 +177,22 @@ class Outbox:
         return Resent(asked, queued, gone, lost)
 
     def depth(self) -> Depth:
-        with self._database.reading() as connection:
-            return unsent(connection, self._waiting)
+        waiting = frozenset(self._waiting)
+        count = self._unsent.count()
+        with self._aside.reading() as connection:
+            ends = _ends(connection, waiting)
+        if ends.oldest_seq is None:
+            return ends
+        return replace(ends, depth=max(1, count - len(waiting)))
 
     def write_waiting(self, connection: sqlite3.Connection) -> tuple[int, ...]:
         """Take the acknowledgements along in a transaction; `forget` them once it is through."""
+        written = tuple(sorted(self._waiting))
         connection.executemany(
             "UPDATE outbox SET sent = 1 WHERE seq = ? AND sent IS NULL",
-            [(seq,) for seq in sorted(self._waiting)],
+            [(seq,) for seq in written],
         )
-        return tuple(self._waiting)
+        return written
 
     def forget(self, written: Iterable[int]) -> None:
         self._waiting.difference_update(written)
@@ -213,12 +250,16 @@ def drop(
     return declared
 
 
-def unsent(connection: sqlite3.Connection, waiting: Collection[int] = ()) -> Depth:
-    """The depth of the queue, leaving out those in `waiting` (acknowledged, not yet written)."""
+def unsent(connection: sqlite3.Connection) -> Depth:
+    """The depth of the queue as it is written, counted."""
     (count,) = connection.execute("SELECT count(*) FROM outbox WHERE sent IS NULL").fetchone()
+    return replace(_ends(connection, ()), depth=count)
+
+
+def _ends(connection: sqlite3.Connection, waiting: Collection[int]) -> Depth:
+    """All but the depth, leaving out those in `waiting` (acknowledged, not yet written)."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()
     return Depth(
-        depth=count - len(waiting),
         oldest_seq=_end(connection, "ASC", waiting),
         newest_seq=_end(connection, "DESC", waiting),
         last_seq=last,

@@ -13,12 +13,11 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edge_agent.frozen import frozen
 from edge_agent.policy.correction import Correction
 from edge_agent.policy.coverage import Cause, Since, within
 from edge_agent.policy.documents import dump
@@ -55,7 +54,7 @@ def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
     return Store(open_database(state, tuning))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something about this store that a person should know, as `status` and `health` say it."""
 
@@ -269,6 +268,7 @@ class Store:
         try:
             self.outbox.settle()
         finally:
+            self.outbox.close()
             self.database.close()
             if self._held is not None:
                 os.close(self._held)

@@ -7,10 +7,9 @@ next for the way in, `query.py` for the way out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from edge_agent.frozen import frozen
 from edge_agent.policy.coverage import Stretch
 from edge_agent.policy.documents import About
 from edge_agent.policy.spans import Spans
@@ -19,7 +18,7 @@ from edge_agent.types import Decision, Event, Ledger
 Kind: TypeAlias = Literal["event", "miss", "skip"]
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Which store this is, and how often the service has started on it (0: never)."""
 
@@ -30,7 +29,7 @@ class Identity:
 # --- what goes in ------------------------------------------------------------------------------
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Opened:
     """An event that opens, with what judged it."""
 
@@ -38,7 +37,7 @@ class Opened:
     about: About
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A message without a seq yet; the store gives it one. `body` is the JSON of `data`.
 
@@ -55,7 +54,7 @@ class Draft:
     boot: int | None = None  # on whose clock the times are; None: the present one
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class FramesRow:
     """The ledger of one pipeline over one window: the frames decided in it.
 
@@ -78,7 +77,7 @@ class FramesRow:
         return self.inferred + sum(self.skipped.values()) + self.failed
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CoverageRow:
     """One stretch of one rule's life; `rule` "" of a pipeline without rules."""
 
@@ -91,7 +90,7 @@ class CoverageRow:
         return self.pipeline, self.rule
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Judged:
     """Why something happened ("event") or did not ("miss": by a rule, "skip": by the gate)."""
 
@@ -106,7 +105,7 @@ class Judged:
     event: str | None = None  # its id, when read back as kind "event"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One summary window of one pipeline, as it was sent."""
 
@@ -116,7 +115,7 @@ class Summary:
     body: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Everything that one transaction writes: all of it is stored, or nothing."""
 
@@ -133,7 +132,7 @@ class Batch:
 # --- what comes back ---------------------------------------------------------------------------
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event as it stands in the store, with what judged it and the boot that recorded it."""
 
@@ -142,7 +141,7 @@ class StoredEvent:
     boot: int
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events to list; None means any. `since <= opened < until`, the newest first."""
 
@@ -154,7 +153,7 @@ class EventFilter:
     limit: int | None = 20
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Depth:
     """How much waits to be sent. `last_seq` is the newest number given so far, sent or not."""
 
@@ -164,7 +163,7 @@ class Depth:
     last_seq: int = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Resent:
     """What a receiver that missed something gets: `queued` wait again; `gone` are not kept any
     more, which the message `lost` declares (None where nothing is)."""
@@ -175,7 +174,7 @@ class Resent:
     lost: int | None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LastStatus:
     """What the database alone can say of the agent: the state at its last write."""
 

@@ -13,7 +13,7 @@ import math
 import select
 import ssl
 import time
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -24,7 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_agent.frozen import frozen
+from edge_agent.policy import wire
 from edge_agent.policy.commands import LARGEST
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.inbox import Arrived
@@ -36,14 +36,12 @@ Protocol: TypeAlias = Literal["5", "3.1.1"]
 
 #: More in flight is no faster (measured), and every one of them is sent again after a break.
 WINDOW = 20
-#: Bytes of a PUBLISH beside topic, payload and its two-byte lengths: 1 type, 4 size, 1 properties.
-_OVERHEAD = 10
 #: A broker need not bring us anything larger than a command with its topics and properties.
 _ROOM_FOR_TOPICS = 4096
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Tls:
     """Files of the TLS connection; without `ca` the system's authorities count."""
 
@@ -59,7 +57,7 @@ class Tls:
         return context
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Broker:
     """Where and how to connect. `protocol` auto: 5, then 3.1.1 where the broker refuses 5."""
 
@@ -81,7 +79,7 @@ class Broker:
         return f"{self.host}:{self.port}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Packet:
     """What one PUBLISH carries."""
 
@@ -91,7 +89,7 @@ class Packet:
     correlation: bytes | None = None  # of a reply; MQTT 5 alone carries it
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The broker's PUBACK to the packet `mid`: taken, or refused for a reason in words.
 
@@ -103,7 +101,7 @@ class Answer:
     code: int = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A CONNACK that says no. `code` is MQTT 5's, whatever the protocol."""
 
@@ -179,9 +177,14 @@ class Session:
 
     def fits(self, packet: Packet) -> bool:
         """Whether the broker would take a packet of this size; it hangs up on a larger one."""
-        size = len(packet.topic.encode()) + len(packet.payload) + _OVERHEAD
-        size += 0 if packet.correlation is None else len(packet.correlation) + _OVERHEAD
-        return self._max_packet is None or size <= self._max_packet
+        return self._max_packet is None or self.size(packet) <= self._max_packet
+
+    def size(self, packet: Packet) -> int:
+        """The bytes of its PUBLISH."""
+        correlation = None if packet.correlation is None else len(packet.correlation)
+        return wire.publish(
+            packet.topic, len(packet.payload), version=self.protocol, correlation=correlation
+        )
 
     def publish(self, packet: Packet) -> int:
         """Send it now; the number that its answer will bear. Raises Disconnected."""

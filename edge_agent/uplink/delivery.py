@@ -14,10 +14,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from edge_agent.frozen import frozen
 from edge_agent.policy.commands import failure
 from edge_agent.policy.correction import corrected
 from edge_agent.policy.envelope import Sender, encode, to_bytes
@@ -53,7 +52,7 @@ class Outgoing:
         self.outbox = outbox
         self.clock = clock
         self.pace = pace
-        self.retained = Retained(pace.retained_every_s)
+        self.retained = Retained(pace.retained_every_s, pace.state_bytes)
         self.refusals = Refusals(pace.refused, pace.tries)
         self.suspects = Suspects(pace.tries)
         self.unheard = 0  # sequenced messages that a broker took while nobody listened
@@ -112,7 +111,7 @@ class Outgoing:
         return self.unsequenced("status", body)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Flight:
     seq: int | None
     topic: str
@@ -217,7 +216,8 @@ class Delivery:
         while self.has_room and self._out.inbox and (reply := self._out.inbox.take_reply()):
             self._send_reply(reply, now)
         while self.has_room and (due := self._out.retained.take_due(now)) is not None:
-            self._send(self._unsequenced(*due), now)
+            size = self._send(self._unsequenced(*due), now)
+            self._out.retained.left(*due, size, now)
         if self.has_room and self._out.home and (packet := self._out.home.take_due(now)):
             self._send_discovery(packet, now)
         while self.has_room and (message := self._next(now)) is not None:
@@ -284,16 +284,18 @@ class Delivery:
             }
         return self._out.unsequenced(topic, body)
 
-    def _send(self, message: Message, now: float) -> None:
+    def _send(self, message: Message, now: float) -> int:
+        """The bytes of it; 0 where it is too large for this broker."""
         clock = self._out.clock
         packet = self._out.packet(message, self._sender, clock.told(clock.now()))
         if self._session.fits(packet):
             mid = self._session.publish(packet)
             self._flying[mid] = _Flight(message.seq, message.topic, now)
-            return
+            return self._session.size(packet)
         self._report(message.topic, f"larger than the broker allows ({len(packet.payload)} bytes)")
         if message.seq is not None:
             self._give_up(message.seq)
+        return 0
 
     def _send_reply(self, reply: Reply, now: float) -> None:
         packet = Packet(reply.topic, reply.payload, False, reply.correlation)

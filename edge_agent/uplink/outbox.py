@@ -8,10 +8,9 @@ than never. Read `delivery.py` next.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from edge_agent.frozen import frozen
 from edge_agent.policy.backoff import Backoff
 from edge_agent.policy.correction import Correction
 from edge_agent.policy.lost import Reason
@@ -59,7 +58,7 @@ class Clock(Protocol):
     def told(self, time: float) -> float: ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who sends: the same for the whole run of the agent."""
 
@@ -75,7 +74,7 @@ class Identity:
         return f"edge/v1/{self.device}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How fast and how patiently; seconds."""
 
@@ -86,6 +85,7 @@ class Pace:
     rate_msgs: float | None = None  # of the backlog, a second; None: no limit
     tell_every_s: float = 30.0  # `health` tells how much of a backlog is left so often
     retained_every_s: float = 1.0  # the shortest time between two messages of one retained topic
+    state_bytes: float | None = None  # of the topic `state` in a day; None: no limit
     reconnect: Backoff = field(default_factory=Backoff)
     refused: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0, floor_s=1.0))
     tries: int = 5  # refusals after which a message is set aside

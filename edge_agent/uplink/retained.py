@@ -1,7 +1,8 @@
 """The unsequenced topics (`state`, `health`): of each only the latest counts, and it is retained.
 
 Kept in memory alone: they say what is, not what happened. Each is sent at every connect, then when
-it changed, and never more often than `every_s`.
+it changed, and never more often than its time allows; `state` also keeps within the bytes of a day
+(`policy/presence.py`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,26 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from edge_agent.policy.presence import Presence
+
+STATE = "state"
+#: With the day's budget spent each topic waits so long.
+SPARING_S = {STATE: 900.0}
+ANY_SPARING_S = 60.0
+
 
 class Retained:
     """The latest body of each topic. `put` may be called from any thread."""
 
-    def __init__(self, every_s: float) -> None:
+    def __init__(self, every_s: float, state_bytes: float | None = None) -> None:
+        """`state_bytes`: of a day."""
         self._every_s = every_s
+        self._presence = Presence(state_bytes)
         self._lock = threading.Lock()
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._unsent: set[str] = set()
-        self._not_before: dict[str, float] = {}
+        self._at_once: set[str] = set()
+        self._sent_at: dict[str, float] = {}
 
     def put(self, topic: str, body: Mapping[str, Any]) -> bool:
         """Remember the latest; False where it says nothing new."""
@@ -40,16 +51,33 @@ class Retained:
         """A new connection: everything is sent again, at once."""
         with self._lock:
             self._unsent = set(self._bodies)
-            self._not_before.clear()
+            self._at_once = set(self._bodies)
 
-    def take_due(self, now: float) -> tuple[str, Mapping[str, Any]] | None:
-        """One topic that is to be sent now, and its body; it then counts as sent."""
+    def take_due(self, now: float, sparing: bool = False) -> tuple[str, Mapping[str, Any]] | None:
+        """One topic that is to be sent now, and its body; it then counts as sent.
+
+        `sparing`: the budget of the day is spent.
+        """
         if not self._unsent:
             return None
         with self._lock:
             for topic in sorted(self._unsent):
-                if self._not_before.get(topic, now) <= now:
+                if topic in self._at_once or self._is_due(topic, now, sparing):
                     self._unsent.discard(topic)
-                    self._not_before[topic] = now + self._every_s
+                    self._at_once.discard(topic)
+                    self._sent_at[topic] = now
                     return topic, self._bodies[topic]
         return None
+
+    def left(self, topic: str, body: Mapping[str, Any], size: int, now: float) -> None:
+        """What was taken was sent, and was so many bytes."""
+        if topic == STATE:
+            with self._lock:
+                self._presence.told(body, size, now)
+
+    def _is_due(self, topic: str, now: float, sparing: bool) -> bool:
+        # Asked even when it may not leave yet: since when it differs must be known.
+        wanted = topic != STATE or self._presence.is_due(self._bodies[topic], now)
+        pause = SPARING_S.get(topic, ANY_SPARING_S) if sparing else 0.0
+        last = self._sent_at.get(topic)
+        return wanted and (last is None or now - last >= max(self._every_s, pause))

@@ -33,4 +33,6 @@ def test_alerts_first_a_live_one_at_once_and_memory_stays_flat(
     assert found["live_missing"] == found["left"] == 0
     assert found["rss_growth_mb"] <= 20.0
     assert found["paced_per_s"] <= 60.0
-    assert found["live_worst_s"] <= 1.0 or rows < 100_000  # short: a busy machine decides nothing
+    if rows > 100_000:  # short: a busy machine decides nothing
+        assert found["live_worst_s"] <= 1.0
+        assert found["of_bare"] >= 0.25

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from edge_agent.store import outbox
+from edge_agent.service.scribe import Scribe
+from edge_agent.store import outbox, renew, wal
+from edge_agent.store.db import Tuning
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Batch, Depth, Draft
@@ -135,3 +140,86 @@ def test_no_question_of_the_publisher_looks_at_every_row(ten: Store) -> None:
             steps = [step for *_, step in plan]
             assert any("outbox USING INDEX outbox_unsent" in step for step in steps), steps
             assert not any(step.startswith("SCAN") and "outbox" in step for step in steps), steps
+
+
+# --- whoever sends never waits for the disk ------------------------------------------------------
+
+
+def test_the_depth_follows_what_is_rolled_back_and_what_another_process_does(
+    state: Path, ten: Store, device: SimpleNamespace
+) -> None:
+    assert ten.outbox.depth().depth == 10
+    with pytest.raises(sqlite3.IntegrityError), ten.database.transaction() as connection:
+        connection.execute("DELETE FROM outbox")  # the newest stays, hence all of them
+    assert ten.outbox.depth() == Depth(10, 1, 10, 10)
+    with suppress(KeyError), ten.database.transaction() as connection:
+        connection.execute("DELETE FROM outbox WHERE seq < 5")
+        connection.execute("UPDATE outbox SET sent = 1 WHERE seq = 6")
+        raise KeyError
+    assert ten.outbox.depth() == Depth(10, 1, 10, 10)
+    with open_store(state) as other:
+        assert other.outbox.give_up([2, 3], "quota", 1.0) == 11
+    assert ten.outbox.depth() == Depth(9, 1, 11, 11)
+    with ten.database.transaction() as connection:
+        connection.execute("UPDATE outbox SET sent = 1 WHERE seq = 4")
+        connection.execute("UPDATE outbox SET sent = 2 WHERE seq = 4")
+        connection.execute("UPDATE outbox SET sent = 1 WHERE seq = 5")
+        connection.execute("UPDATE outbox SET sent = NULL WHERE seq = 5")
+    assert ten.outbox.depth() == Depth(8, 1, 11, 11)
+    ten.record(device.opening(device.event(99)))
+    assert ten.outbox.depth() == Depth(9, 1, 12, 12)
+
+
+def test_the_depth_follows_into_a_new_file(state: Path, ten: Store) -> None:
+    ten.outbox.acknowledge([1])
+    assert ten.outbox.depth() == Depth(9, 2, 10, 10)
+    renew._exchange(ten.database)
+    assert ten.outbox.depth() == Depth(9, 2, 10, 10)
+    assert seqs(ten, 2) == [2, 3]
+    ten.outbox.settle()
+    assert ten.outbox.depth() == Depth(9, 2, 10, 10)
+
+
+def test_while_somebody_writes_the_queue_is_read_and_acknowledged(ten: Store) -> None:
+    assert ten.outbox.depth().depth == 10
+    done: list[object] = []
+
+    def send() -> None:
+        done.append(seqs(ten, 3))
+        ten.outbox.acknowledge([1, 2, 3])
+        done.append(ten.outbox.depth())
+
+    with ten.database.transaction() as connection:
+        connection.execute("UPDATE outbox SET sent = 1 WHERE seq = 10")
+        sender = threading.Thread(target=send)
+        sender.start()
+        sender.join(20)
+        assert done == [[1, 2, 3], Depth(7, 4, 10, 10)]
+    assert ten.outbox.depth() == Depth(6, 4, 9, 10)
+
+
+def test_the_scribe_writes_what_was_acknowledged_and_the_log_before_it_is_full(
+    state: Path, device: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, eventually
+) -> None:
+    monkeypatch.setattr(outbox, "WAITING", 5)
+    stop = threading.Event()
+    with open_store(state, Tuning(checkpoint_pages=200)) as store:
+        store.start()
+        scribe = threading.Thread(target=Scribe(store).run, args=(stop,))
+        scribe.start()
+        for number in range(10):
+            store.record(device.opening(device.event(number)))
+        store.outbox.acknowledge([1, 2])
+        assert in_file(state) == 10
+        store.outbox.acknowledge([3, 4, 5])
+        eventually(lambda: in_file(state) == 5, "the scribe writes")
+        path = store.database.path
+        while wal.to_copy(path) < wal.EARLY * 200:
+            store.keep_wear("x" * 2000)
+        eventually(lambda: wal.to_copy(path) < 100, "the scribe copies the log")
+        stop.set()
+        scribe.join(20)
+        store.outbox.acknowledge([6, 7, 8, 9, 10])
+        assert in_file(state) == 0  # nobody attends: it is written at once
+        with store.database.reading() as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
