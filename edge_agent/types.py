@@ -10,9 +10,11 @@ those of an anomaly may be any number from 0 on, those of a generic model any nu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +33,7 @@ Numbers: TypeAlias = Mapping[str, Number]
 # --- what comes in -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """One picture, or one window of a signal, with the moment it was taken (a window: ended).
 
@@ -47,7 +49,7 @@ class Frame:
     name: str = ""  # the file it came from, where there is one
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broken:
     """One item of a source that could not be read: counted as `failed`, never silently skipped.
 
@@ -63,7 +65,7 @@ class Broken:
     counted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceInfo:
     """What a source says of itself once it is open; None where it cannot know."""
 
@@ -89,7 +91,7 @@ class Skip(StrEnum):
     SWAP = "swap"  # a model was being changed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ledger:
     """The account of every frame: captured = inferred + sum(skipped) + failed + pending."""
 
@@ -112,7 +114,7 @@ Family: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TensorSpec:
     """One input or output tensor as the model itself describes it.
 
@@ -129,7 +131,7 @@ class TensorSpec:
     axis: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputSpec:
     """How a picture becomes the model's input: part of the model, not of the pipeline."""
 
@@ -146,7 +148,7 @@ class InputSpec:
     pad: int = 114  # grey of the letterbox border
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Features:
     """What is worked out of a window of samples before a model sees it; formulas in docs/models.md.
 
@@ -165,7 +167,7 @@ class Features:
     fmax: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignalSpec:
     """How a window of samples becomes the model's input: part of the model.
 
@@ -182,7 +184,7 @@ class SignalSpec:
     std: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelSpec:
     """Everything that preprocessing and decoding need to know about one model.
 
@@ -206,7 +208,7 @@ class ModelSpec:
 # --- what a frame becomes ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Detection:
     """One finding of a model. A classification is a detection whose box is the whole frame."""
 
@@ -216,7 +218,7 @@ class Detection:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Track:
     """One object followed over frames; `box` is the last one seen or, between, predicted.
 
@@ -246,7 +248,7 @@ class Track:
         return (x1 - x0) * (y1 - y0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """One line of `why`: a stage of the frame's way, its verdict and the numbers behind it."""
 
@@ -266,7 +268,7 @@ class Priority(StrEnum):
         return list(Priority).index(self)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Something a person can act on. `closed` is None while it is open."""
 
@@ -294,7 +296,7 @@ class Event:
     advice: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NearMiss:
     """The candidate that came closest to opening an event of a rule and did not."""
 
@@ -306,7 +308,7 @@ class NearMiss:
     decisions: tuple[Decision, ...]  # the last one is where it stopped
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """Everything that one frame led to. `skip` is None when the frame was inferred."""
 
@@ -321,7 +323,7 @@ class Outcome:
     misses: tuple[NearMiss, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OperatingPoint:
     """What the thermal governor allows at present. `max_fps` None: no limit of its own."""
 
@@ -334,7 +336,7 @@ class OperatingPoint:
 # --- what the board says of itself -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What one temperature sensor says. `celsius` None: it gives no answer.
 
@@ -356,7 +358,7 @@ class Trouble(StrEnum):
     SOFT_LIMIT = "soft_limit"  # the firmware's own first limit of temperature
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Throttling:
     """What holds now, and what held at any time since the board started.
 
@@ -372,7 +374,7 @@ class Throttling:
 # --- what leaves -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One MQTT message. `seq` is None on unsequenced topics; `topic` is relative to the base."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,13 @@ def test_the_core_touches_nothing_outside(path: Path) -> None:
         if isinstance(node, ast.Call)
     }
     assert not calls & FORBIDDEN
+
+
+def test_frozen_classes_are_made_cheaply() -> None:
+    """`edge_agent/frozen.py` says what it is for: hundreds of them are made at every start."""
+    dear = re.compile(r"^ *@dataclass\(.*frozen=True", re.MULTILINE)
+    found = [path for path in PACKAGE.glob("**/*.py") if dear.search(path.read_text("utf-8"))]
+    assert [str(path.relative_to(PACKAGE)) for path in found] == []
 
 
 def test_functions_are_short_and_take_few_parameters() -> None:

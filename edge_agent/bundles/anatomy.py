@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_agent.bundles.metadata import Metadata, read_metadata
 from edge_agent.config.wording import printable
 from edge_agent.errors import Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.types import TensorSpec
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ _MOST = 100_000
 _CUSTOM = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Anatomy:
     """Inputs and outputs of the main graph, and what the whole file needs and carries."""
 

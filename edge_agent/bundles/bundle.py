@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from edge_agent import __version__
@@ -16,6 +16,7 @@ from edge_agent.bundles.agreement import check_input, check_labels
 from edge_agent.bundles.manifest import Manifest
 from edge_agent.bundles.manifest_file import read_labels, read_manifest
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.types import ModelSpec, Numbers, TensorSpec
 
 MODEL = "model.tflite"
@@ -26,7 +27,7 @@ CARD = "CARD.md"
 FILES = (MODEL, MANIFEST, LABELS, GOLDEN, CARD)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bundle:
     """A model with everything that is known of it. `shipped` ones came with the package."""
 

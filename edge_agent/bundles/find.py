@@ -7,7 +7,6 @@ ones; a path is relative to `beside` (the configuration's folder, or the working
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.bundles.slots import active_folders, installed_names
 from edge_agent.bundles.unpack import unpacked
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 
 class Kind(Enum):
@@ -27,7 +27,7 @@ class Kind(Enum):
     SHIPPED = "a bundle that came with the package"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a model lies, and as what."""
 

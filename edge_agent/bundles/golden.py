@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from edge_agent.bundles.bundle import GOLDEN
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.decode.ssd import find_outputs
 from edge_agent.pipeline.prepare import preparer
@@ -36,7 +37,7 @@ _LARGEST = 256_000_000
 _MOST_NUMBERS = 0.99
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tolerance:
     """How much a right answer may differ from the recorded one."""
 
@@ -56,7 +57,7 @@ _TOLERANCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What the model made of one frame: raw output tensors and findings, best first."""
 
@@ -64,7 +65,7 @@ class Answer:
     detections: tuple[Detection, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Golden:
     frames: NDArray[Any]
     answers: tuple[Answer, ...]

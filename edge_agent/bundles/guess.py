@@ -7,7 +7,6 @@ them, so that a person who sees a wrong result sees at once what to write into t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from edge_agent.bundles.family import picture_size, tell_family
 from edge_agent.bundles.labels import Labels, clean, parse_labels
 from edge_agent.bundles.main_input import channels, main_input
 from edge_agent.errors import Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import FAMILIES, OF_PICTURES
 from edge_agent.pipeline.decode.anomaly import LABEL
 from edge_agent.pipeline.decode.pose import COCO
@@ -36,7 +36,7 @@ class UnknownInput(Refused):
     """A sound file, but nobody can tell what to give it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What the person says of a model instead of leaving it to be guessed."""
 
@@ -48,7 +48,7 @@ class Wish:
 NO_WISH = Wish()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guess:
     """The parts of a manifest that a bare model leaves open."""
 

@@ -12,19 +12,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_agent.config import yaml_text
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 MOST = 100_000
 BACKGROUND = "background"
 _NUMBERED = re.compile(r"(\d+)\s*[:,\s]\s*(\S.*)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Labels:
     """Names by the index of their class, as a file gave them."""
 

@@ -13,9 +13,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from edge_agent.frozen import frozen
 
 #: (mean, std), each a value per channel or one for all.
 Normalization: TypeAlias = "tuple[tuple[float, ...], tuple[float, ...]]"
@@ -33,7 +34,7 @@ _MOST = 1024
 _ULTRALYTICS = ("metadata.json", "temp_meta.txt", "meta.txt")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metadata:
     """None where nothing is written."""
 

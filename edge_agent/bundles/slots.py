@@ -15,11 +15,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from edge_agent.bundles.bundle import MANIFEST
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 _SLOTS = "slots.json"
 _STAGED = ".staged-"
@@ -27,7 +28,7 @@ _STAGED = ".staged-"
 _ABANDONED_S = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slots:
     """Names of the folders of one model."""
 

@@ -13,20 +13,20 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ETC = Path("/etc/edge-agent/config.yaml")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a reading command looks. `note` is what is wrong with the default configuration."""
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
 from edge_agent.config.values import allowed
 from edge_agent.config.wording import did_you_mean, shown
+from edge_agent.frozen import frozen
 from edge_agent.policy.commands import NAMES
 
 ALLOWED = f"a list of {', '.join(NAMES)}, or {{snapshot: {{publish: true}}}}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allowed:
     """Names, and whether `snapshot` may publish its picture."""
 

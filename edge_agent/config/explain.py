@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from edge_agent.config.rules import rule_spec
 from edge_agent.config.schema import Config, Pipeline, SignalSource, Source
 from edge_agent.config.signal_uri import parse
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import CameraEventsSpec
 from edge_agent.pipeline.gate import GateSpec
 from edge_agent.pipeline.motion import MotionSpec
@@ -28,7 +29,7 @@ from edge_agent.types import Polygon, Priority
 Threads: TypeAlias = int | Literal["auto"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PipelineSpec:
     """One pipeline as the core knows it, but for its model, which `bundles` must find first."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from edge_agent.config.schema import Config
 from edge_agent.config.yaml_text import Path
+from edge_agent.frozen import frozen
 
 #: One part of a JSON Schema.
 Fragment: TypeAlias = Mapping[str, Any]
@@ -23,7 +23,7 @@ ANY_NAME = "NAME"
 ANY_ITEM = "[]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Key:
     """One line of the reference. `kind`: the kind of source that has it, "" elsewhere."""
 

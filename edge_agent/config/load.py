@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,11 +21,12 @@ from edge_agent.config.wording import dotted, printable
 from edge_agent.config.yaml_text import Fault, Marks, Tree, parse
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 MAX_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mistake:
     """One thing that is wrong: `file:line:column: path: what, what is allowed`."""
 
@@ -41,7 +41,7 @@ class Mistake:
         return f"{self.file}:{self.line}:{self.column}: {path}{self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """What one file holds. `config` is there exactly when there are no mistakes."""
 

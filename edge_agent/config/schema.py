@@ -53,10 +53,19 @@ from edge_agent.pipeline.zones import line_fault
 
 
 class Part(BaseModel):
-    """One mapping of the file."""
+    """One mapping of the file.
+
+    What pydantic makes of a part is built when a value is first held against it: of all parts
+    only `Config` and those that `agreement.py` looks at alone ever are.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        defer_build=True,
     )
 
 

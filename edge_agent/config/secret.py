@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 _FORM = re.compile(r"\$\{(file|credential):([^{}\0]+)\}")
 HOW_TO_WRITE = '"${file:NAME}" (a file beside this one) or "${credential:NAME}" (systemd)'
 _NO_PLAIN_TEXT = f"a secret never stands here in plain text, allowed: {HOW_TO_WRITE}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Secret:
     """Where a secret lies. `name` is a file name or the name of a systemd credential."""
 

@@ -10,10 +10,11 @@ what becomes of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import parse_qsl
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 _STREAM = ("format", "channels", "sync", "scale", "columns", "time")
 #: The options of each kind. What the built-in machine understands, it says itself.
@@ -33,7 +34,7 @@ FILES = ("csv", "wav")
 DEVICES = ("iio", "serial")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignalUri:
     """`place` is a file, a device, an address or a topic; `options` are texts."""
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import yaml
+
+from edge_agent.frozen import frozen
 
 #: Where a value stands: keys of mappings and indexes of lists, from the root.
 Path: TypeAlias = tuple[str | int, ...]
@@ -28,7 +30,7 @@ _TOO_MANY = f"more than {MAX_VALUES} values, aliases unfolded"
 _TAG = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One thing that is wrong, and where. `place` wins over what `path` would say."""
 
@@ -40,7 +42,7 @@ class Fault:
 _NOTHING = Fault((), "is empty", (1, 1))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Marks:
     """The place of every key and value of one file."""
 
@@ -59,7 +61,7 @@ class Marks:
         return self.keys.get(path) or self.at(path)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """What one YAML text holds. `data` is None when the text could not be read at all."""
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge_agent.errors import Refused, UsageError
+from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
     from edge_agent.engines.interpreter import Runtime
@@ -35,7 +35,7 @@ RUNTIMES: dict[EngineName, tuple[str, str]] = {
 IDENTIFIER = b"TFL3"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """How to run a model. `delegate` is the shared library of a TFLite external delegate."""
 

@@ -24,11 +24,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from edge_agent.errors import EdgeError, NoRoom, Refused, UsageError
+from edge_agent.frozen import frozen
 
 #: Says what the child begins to do: "loading", "invoking", "decoding".
 At: TypeAlias = Callable[[str], None]
@@ -39,7 +39,7 @@ _NEXT = "choose another model, or another engine"
 _MB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """`memory_mb` is of address space: far above what is used, which includes every library.
 

@@ -9,16 +9,16 @@ LiteRT with one thread; nothing is ever measured here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from edge_agent.engines import EngineName, Plan, available, version
 from edge_agent.engines.measure import Kept, Measurement, board
+from edge_agent.frozen import frozen
 
 _WORTH = 1.10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Here:
     """Where the choice is made: the kind of board, and the installed engines' versions."""
 
@@ -26,7 +26,7 @@ class Here:
     versions: Mapping[EngineName, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     plan: Plan
     reason: str  # one line for a person

@@ -15,7 +15,6 @@ import ctypes
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,13 +24,14 @@ from edge_agent.engines.quiet import quiet
 from edge_agent.engines.recurrent import carried, frames_input
 from edge_agent.engines.refusal import refusal
 from edge_agent.errors import Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.types import TensorSpec
 
 if TYPE_CHECKING:
     from edge_agent.types import Array
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Runtime:
     """What a runtime's module offers; both are the same TFLite Python API."""
 

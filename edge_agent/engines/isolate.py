@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from edge_agent.engines import EngineName, Plan, available, check_header, load, 
 from edge_agent.engines.child import At, Limits, call
 from edge_agent.engines.refusal import refusal
 from edge_agent.engines.remember import keep, recall
+from edge_agent.frozen import frozen
 from edge_agent.types import ModelSpec, TensorSpec
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 _PASSED = "passed.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """What to try: load, look, invoke twice; with `model` also its preprocessing and decoding."""
 
@@ -39,7 +40,7 @@ class Question:
     memory_mb: int = 2048  # of address space, beside four times the model's own size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a model showed of itself. `inputs[0]` is the main input, as in the engine."""
 

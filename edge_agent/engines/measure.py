@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from edge_agent.engines import EngineName, Plan, available, load, read, version
 from edge_agent.engines.child import At, Limits, call
 from edge_agent.engines.remember import keep, recall
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.types import TensorSpec
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _MOST_THREADS = 4
 _MOST_INVOKES = 5000  # a round: enough for any percentile, little to hand over
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measurement:
     """One combination. `refused` is the sentence of an engine that does not run the model."""
 
@@ -46,7 +47,7 @@ class Measurement:
     refused: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """The measurements of one model, and of what they are true."""
 

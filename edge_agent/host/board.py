@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
+
+from edge_agent.frozen import frozen
 
 #: Where a board says its serial number and model, best first: a device tree, then DMI of a PC.
 _SERIALS = (
@@ -25,7 +26,7 @@ _MODELS = (
 _MACHINE_IDS = ("etc/machine-id", "var/lib/dbus/machine-id")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Board:
     """None where the board does not say, or not to this user."""
 

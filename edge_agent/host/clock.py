@@ -10,10 +10,10 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.correction import STEP_S, Correction
 
 Seconds: TypeAlias = Callable[[], float]
@@ -26,7 +26,7 @@ KERNEL_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Readings:
     """Where a clock takes its readings from; `synced`: does a time server keep the wall clock?"""
 

@@ -8,9 +8,9 @@ listed without calling at every address, which is not done.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.frozen import frozen
 from edge_agent.host.board import text_of
 
 ROOT = Path("/")
@@ -18,7 +18,7 @@ ROOT = Path("/")
 _CHANNEL = re.compile(r"in_(.+)_(?:raw|input)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Device:
     """One thing that could be a source. `uri` is what to write; "" where it cannot be one."""
 

@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Reading, Throttling, Trouble
 
 #: Seconds of one step of the calculation: a quarter of the fastest node's time constant.
@@ -25,7 +26,7 @@ CLOCK_STEP = 0.05
 SLOWEST_CLOCK = 0.4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fan:
     """Starts at `on_c`, stops below `off_c`; meanwhile the case gives its heat away better."""
 
@@ -34,7 +35,7 @@ class Fan:
     resistance: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoardSpec:
     """Watts, K/W and J/K. `core_w` is one busy core's, `idle_die_w` and `idle_board_w` are always.
 

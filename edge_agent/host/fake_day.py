@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_agent.frozen import frozen
 from edge_agent.host.fake_board import FakeBoard
 from edge_agent.policy.shares import Demand
 from edge_agent.policy.thermal import Glance, Governor, ThermalSpec
@@ -21,7 +22,7 @@ STEP_S = 1.0
 SETTLING_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hour:
     """Some time in which nothing changes but the board."""
 
@@ -112,7 +113,7 @@ def best_rate(board: FakeBoard, spec: ThermalSpec, demand: Demand) -> float:
     return low
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """What is asked of the board: so much work, at this target."""
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 
 CONSUMER = "edge-agent"
 #: Of two chips with equal names the kernel's device file is meant.
 DEVICES = "/dev/"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LineSpec:
     """Which line: of a chip by its device file or its name, counted from 0."""
 

@@ -15,9 +15,9 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TextIO, TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.repeats import Repeated, Repeats
 from edge_agent.policy.secrecy import Scrubber
 
@@ -36,7 +36,7 @@ _PLACE = re.compile(r"(?:(\w+)=)?%[-#+ 0-9.]*[sdrfx]")
 _OWN = frozenset({"time", "level", "logger", "message", "exception"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Style:
     """`journal`: stderr is connected to it."""
 

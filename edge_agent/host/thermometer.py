@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.frozen import frozen
 from edge_agent.host.board import text_of
 from edge_agent.types import Reading
 
@@ -38,7 +38,7 @@ _ELSEWHERE = re.compile(
 LOOK_AGAIN = 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sensor:
     """A file with thousandths of a degree. `place` is the name of its folder: thermal_zone0."""
 

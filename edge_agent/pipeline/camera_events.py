@@ -7,8 +7,7 @@ there. Rules: pure, as everything here. Read `step.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.events import Admission, OpenEvent, Opening
 from edge_agent.pipeline.health import Report, Symptom, Trouble
 from edge_agent.pipeline.rulespec import Changes, RuleSpec, RulesSpec
@@ -35,7 +34,7 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CameraEventsSpec:
     """How loudly an unwell camera is told of, and the output that its events switch on."""
 

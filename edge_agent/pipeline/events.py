@@ -20,9 +20,9 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from dataclasses import dataclass
 from hashlib import blake2b
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.rulespec import Ident, RuleSpec, RulesSpec
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.sentence import Facts, sentence, storm_sentence
@@ -95,7 +95,7 @@ def _step(score: float) -> float:
     return 1e-3 if size >= 0.1 or size < 1e-12 else 10.0 ** (math.floor(math.log10(size)) - 3)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opening:
     """What an event opens with. `since` is when its condition began to hold."""
 

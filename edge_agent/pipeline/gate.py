@@ -15,9 +15,10 @@ Read `motion.py` and `health.py` next, then `prepare.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.health import Health, Report
 from edge_agent.pipeline.motion import Gray, Motion, MotionSpec, thumbnail
 from edge_agent.pipeline.schedule import Calendar, Schedule
@@ -37,7 +38,7 @@ BLUR = 1 / 64
 DEFAULT_MOTION = MotionSpec()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GateSpec:
     """What may keep a frame from the model.
 
@@ -60,7 +61,7 @@ class GateSpec:
     privacy: tuple[Polygon, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """All that the gate may look at: the frame, the tracks so far, and what the world says."""
 
@@ -74,7 +75,7 @@ class Look:
     max_age_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """`skip` is None when the frame passes; `decision` is the line of `why` about it.
 

@@ -20,12 +20,13 @@ fewer than three). docs/camera-health.md tells it to users. Read `view.py` for b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 
 import cv2
 import numpy as np
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.motion import Gray
 from edge_agent.pipeline.view import Likeness, View, block_means, open_blocks
 from edge_agent.types import Number, Numbers, Polygon
@@ -76,7 +77,7 @@ SAME = 0.05
 PATIENCE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Symptom:
     """A trouble that is there. `degree` in 0..1: how much of this picture shows it, 0 none.
 
@@ -88,7 +89,7 @@ class Symptom:
     need_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What one look found. `blind`: why the picture is not worth a model's time.
 

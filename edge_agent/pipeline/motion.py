@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.light import Light, fit, median
 from edge_agent.types import Box, Number, Numbers, Polygon
 
@@ -62,7 +62,7 @@ GAINS = (0.4, 2.5)
 CLIPPED = (4.0, 230.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MotionSpec:
     """How motion is judged.
 
@@ -87,7 +87,7 @@ class MotionSpec:
         return float(0.01 * 100.0**-self.sensitivity)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Movement:
     """What moved in one picture.
 

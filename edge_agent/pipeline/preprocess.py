@@ -9,13 +9,14 @@ stays valid, and several threads may share it. Read `decode/__init__.py` next.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.quantize import describe, quantize
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Window: TypeAlias = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Geometry:
     """Where the model's picture lies: `view` is its outline in 0..1 of the frame.
 
@@ -48,7 +49,7 @@ class Geometry:
         return np.asarray((boxes - (x0, y0, x0, y0)) / (x1 - x0, y1 - y0, x1 - x0, y1 - y0))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """The input tensor [1, height, width, channels] (nchw: [1, channels, height, width])."""
 
@@ -56,7 +57,7 @@ class Prepared:
     geometry: Geometry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Placement:
     """Which pixels of the frame (`shown`) fill which pixels of the model's picture (`filled`)."""
 

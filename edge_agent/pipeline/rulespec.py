@@ -8,10 +8,11 @@ A rule is one of six kinds, told by its keys: a line is `crossing`, a number is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.pipeline.zones import Anchor, Line, Zone
 from edge_agent.types import Detection, Event, NearMiss, Polygon, Priority, Track
@@ -28,7 +29,7 @@ class Kind(StrEnum):
     SWITCH = "switch"  # the best class of the picture is another than before
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuleSpec:
     """One rule, as the configuration says it; None where it says nothing. See docs/rules.md.
 
@@ -158,7 +159,7 @@ def _scope_fault(rule: RuleSpec) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ident:
     """Which start of which store the events belong to; "" and 0 in replay."""
 
@@ -166,7 +167,7 @@ class Ident:
     boot: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RulesSpec:
     """Everything that the rules of one pipeline need to know.
 
@@ -185,7 +186,7 @@ class RulesSpec:
     ident: Ident = Ident()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sight:
     """What one frame shows the rules.
 
@@ -203,7 +204,7 @@ class Sight:
     calendar: Calendar
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """What one sight led to. Every event is in `opened` once and in `closed` once.
 

@@ -9,9 +9,9 @@ so: an alarm too many is better than one that nobody saw. Read `rules.py` next.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Decision
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -20,7 +20,7 @@ DAY_S = 24 * 3600
 _WINDOW = re.compile(r"(?:(?P<days>\S+)\s+)?(?P<start>\d\d?:\d\d)-(?P<end>\d\d?:\d\d)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Calendar:
     """How seconds of `frame.time` become the local date and time of the device.
 
@@ -37,7 +37,7 @@ class Calendar:
         return datetime.fromtimestamp(time + self.offset, self.tz)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """One span of the day, on some days of the week; past midnight when `end` <= `start`."""
 
@@ -54,7 +54,7 @@ class Window:
         return began_today or began_yesterday
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """Windows of which any may be open; `text` is what the user wrote."""
 

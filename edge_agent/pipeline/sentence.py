@@ -7,15 +7,15 @@ Read `events.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from string import Formatter
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.rulespec import Kind, RuleSpec
 
 FIELDS = ("label", "zone", "count", "score", "rule", "dwell", "direction", "before")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What a text may tell of an event.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import CameraEvents
 from edge_agent.pipeline.decode import Decoder
 from edge_agent.pipeline.gate import Gate, Look
@@ -46,7 +47,7 @@ NOT_WATCHING = frozenset({Skip.PAUSED, Skip.SCHEDULE, Skip.SWAP})
 LONGEST_GAP_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """What a pipeline is made of."""
 
@@ -63,7 +64,7 @@ class Parts:
     min_score: float = 0.0  # weaker findings keep a track alive, and are no findings otherwise
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Circumstances:
     """What the world outside says at the moment of a frame."""
 
@@ -74,7 +75,7 @@ class Circumstances:
     max_age_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ahead:
     """What was worked out of a frame before its step: its tensor, then the model's answer to it.
 

@@ -9,9 +9,9 @@ Part of `track.py`, which decides who is seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Box, Detection, Track
 
 # The constants were searched on crossing worlds with the jitter of a real detector and checked on
@@ -24,7 +24,7 @@ PLACE_S, SIZE_S, SPEED_S = 0.15, 0.3, 0.8
 FORESIGHT_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stillness:
     """A centre that stayed within `part` of the box's width and height for `seconds` is still."""
 

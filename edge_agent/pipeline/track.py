@@ -21,10 +21,10 @@ works. Read `target.py` for one object's filter, `subjects.py` for what has a na
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.associate import Floats, overlaps
 from edge_agent.pipeline.target import Stillness, Target
 from edge_agent.types import Detection, Track
@@ -37,7 +37,7 @@ TWIN_IOU = 0.7
 ONCE_SEEN_FRAMES = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrackSpec:
     """How tracks begin, go on and end. IoU and scores are in 0..1.
 
@@ -75,7 +75,7 @@ DEFAULT = TrackSpec()
 CELLS = TrackSpec(grow=2.5, grown_iou=0.06, still=1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tracked:
     """All tracks by ascending id, and per detection the id of its track (None: it has none)."""
 

@@ -13,13 +13,13 @@ camera that was moved stays moved until it is turned back. Read `health.py` next
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.motion import Floats, Gray
 from edge_agent.types import Polygon
 
@@ -55,7 +55,7 @@ MOST_LOST, LEAST_KEPT = 0.5, 0.15
 DOUBT = 0.7
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Likeness:
     """How the present picture compares with the usual one; shares are 0..1.
 
@@ -97,7 +97,7 @@ class Likeness:
         return self.contrast >= LEAST_CONTRAST and self.coarse >= LEAST_COARSE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edges:
     """The gradients of a picture: per pixel, smoothed so that a pixel's shift is forgiven; and of
     each cell their energy (`detail`), their smoothed mean and variance, and the cell's brightness.

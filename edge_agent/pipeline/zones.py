@@ -24,11 +24,12 @@ Read `rules.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from math import hypot, inf, isfinite
 from typing import Literal, TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Box, Point, Polygon
 
 Anchor: TypeAlias = Literal["bottom", "center"]
@@ -50,7 +51,7 @@ def anchor_point(box: Box, anchor: Anchor = "bottom") -> Point:
 # --- zones and masks ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zone:
     """A named polygon; its edges are prepared once, because every track asks every zone."""
 
@@ -146,7 +147,7 @@ def _flatness(polygon: Polygon) -> str | None:
 # --- lines -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """A named line with a direction; see the picture above."""
 
@@ -169,7 +170,7 @@ class Line:
         return _distance_to_segment(point, self.start, self.end)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Footing:
     """The last point at which a track was clearly on one side of a line."""
 

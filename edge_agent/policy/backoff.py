@@ -10,13 +10,15 @@ jitter"), with a floor so that no sequence of random numbers makes a hot loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from edge_agent.frozen import frozen
 
 #: Doubling stops here whatever the ceiling is: 2**62 seconds is for ever.
 _MAX_DOUBLINGS = 62
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backoff:
     """The state between attempts. `failures` counts those since the last stable success."""
 

@@ -10,8 +10,9 @@ Pure. `service/marker.py` keeps the record.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from edge_agent.frozen import frozen
 
 SERIES = 3
 #: A run that held for so long ends a series.
@@ -20,7 +21,7 @@ SETTLED_S = 600.0
 Kind: TypeAlias = Literal["frame", "model", "config"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hand:
     """What a pipeline was at: its model, and the frame by its fingerprint (None: loading).
 
@@ -33,7 +34,7 @@ class Hand:
     answered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """An end that nobody asked for."""
 
@@ -41,7 +42,7 @@ class End:
     hands: tuple[Hand, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blame:
     """`what` is the sha256 of a model or a configuration, or the fingerprint of a frame."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from edge_agent.frozen import frozen
 
 #: Those that can be allowed. `ota-check` and `rollback` come with the updates.
 NAMES = ("ping", "detail", "snapshot", "resend", "pause", "resume", "ack", "label")
@@ -20,7 +22,7 @@ LARGEST = 65_536
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     name: str
     id: str
@@ -61,7 +63,7 @@ def failure(id_: str | None, code: str, message: str, next_step: str = "") -> di
     return {"schema": "mqtt-reply/1", "id": id_, "ok": False, "error": error}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Budget:
     """So many commands at once, and so many a second after that."""
 

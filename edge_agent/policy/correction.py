@@ -9,9 +9,10 @@ does without a server. docs/decisions/0002-time.md says why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import parse_rfc3339, rfc3339
 from edge_agent.types import Message
 
@@ -21,7 +22,7 @@ STEP_S = 0.5
 TIMES: Mapping[str, tuple[str, ...]] = {"alert": ("opened", "closed"), "summary": ("from", "to")}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Correction:
     """`offset`: seconds to add to the agent's own time. Nothing is known until `synced`."""
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from edge_agent.frozen import frozen
 
 #: What is older than this is settled. The slowest finding of the camera's health takes 10 s.
 REVISABLE_S = 15.0
@@ -58,7 +60,7 @@ class Cause(StrEnum):
     POWER_OFF = "power_off"  # it was killed, or had no power
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attention:
     """What one moment was worth."""
 
@@ -77,7 +79,7 @@ def degraded(cause: Cause) -> Attention:
     return Attention(State.DEGRADED, cause)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stretch:
     """Some time of one attention. `seconds` may be less than its length where many were folded."""
 
@@ -140,7 +142,7 @@ class Timeline:
         return tuple(self._stretches)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Since:
     """Up to when an earlier part of a rule's life is written, and why nobody watched since."""
 
@@ -168,7 +170,7 @@ def folded(stretches: tuple[Stretch, ...], most: int) -> tuple[Stretch, ...]:
     return tuple(sums.values())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coverage:
     """The seconds of some time, by state and cause."""
 

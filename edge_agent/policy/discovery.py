@@ -14,8 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from edge_agent.frozen import frozen
 
 #: Home Assistant says `online` here when it has started, and wants everything again.
 BIRTH = "status"
@@ -23,7 +25,7 @@ BIRTH = "status"
 ORIGIN = "edge-agent"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Discovered:
     """Who is discovered. `base`: edge/v1/<device id>; `rules`: pairs of pipeline and rule."""
 

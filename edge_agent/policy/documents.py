@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Decision, Detection, Event, Number, Outcome
 
 #: Digits that survive: a box to 1/10000 of the frame, a score to 1/10000.
@@ -24,7 +24,7 @@ _SCORES = frozenset({"score", "best_score", "above"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class About:
     """What produced an event: enough to reproduce it."""
 

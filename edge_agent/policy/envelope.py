@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump, rfc3339
 from edge_agent.types import Message
 
@@ -30,7 +30,7 @@ TEXT_BYTES = (160, 64, 32, 16, 8, 4)
 IDENTITY = frozenset({"schema", "id", "opened", "closed", "priority", "phase"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sender:
     """Who sends: the device, its store's UUID, and the number of this connection."""
 

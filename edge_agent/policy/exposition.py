@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from edge_agent.frozen import frozen
 
 PREFIX = "edge_agent_"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metric:
     """`labels` are their names; a summary has the samples `_sum` and `_count`."""
 
@@ -26,7 +27,7 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """One number. `labels` are the values, in the order of the metric's names."""
 

@@ -7,9 +7,9 @@ of their own, keep six significant digits. The schema stands in `edge_agent/sche
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import (
     DIGITS,
     detection_document,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_agent.types import Image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inferred:
     """What became of one input: findings, best first, and how long `invoke` took.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edge_agent.frozen import frozen
+
 SPAN_S = 60.0
 MOST = 100
 
@@ -22,7 +24,7 @@ class _Said(Generic[Line]):
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repeated(Generic[Line]):
     """`line` was said `times` more since it was printed, `seconds` ago."""
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 from typing import Any
+
+from edge_agent.frozen import frozen
 
 SCHEMA = "rollout/1"
 
@@ -38,7 +40,7 @@ class Mode(StrEnum):
     CHARGE = "charge"  # takes its place, on probation first
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """Who takes part: a share of all devices, or those that bear every one of the tags."""
 
@@ -48,7 +50,7 @@ class Stage:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shadowing:
     """Every `every`-th inferred frame, until `frames` of them were compared."""
 
@@ -56,7 +58,7 @@ class Shadowing:
     frames: int = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rollout:
     """One order. `sha256` is that of the model file, or of the policy file."""
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Reading, Throttling, Trouble
 
 COLDEST_C, HOTTEST_C = -40.0, 125.0
@@ -34,7 +35,7 @@ class Fault(StrEnum):
     STUCK = "stuck"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BrokenSensor:
     """`celsius` is what it says, None where it says nothing."""
 
@@ -44,7 +45,7 @@ class BrokenSensor:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Temperature:
     """What is believed. `broken` are the sensors that a person should hear of.
 

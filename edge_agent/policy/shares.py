@@ -8,11 +8,12 @@ alerts starve last. Within a rank all get the same part of what they want.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
+from edge_agent.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Demand:
     """What one pipeline would do if it were cool.
 

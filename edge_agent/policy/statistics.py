@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Box, Detection
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ CLASSES, UNJUDGED = 256, 255
 Labelled: TypeAlias = tuple[str, Box]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tally:
     """Hits, false alarms and misses. A ratio of nothing is None: it is not known, and not 0."""
 
@@ -63,7 +63,7 @@ class Tally:
         return _ratio(self.hits, self.hits + self.false + self.missed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Confusion:
     """`counts[i][j]`: how often `labels[i]` was true and `labels[j]` was said."""
 

@@ -13,9 +13,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy import spans
 from edge_agent.policy.correction import timeless
 from edge_agent.policy.documents import dump
@@ -36,7 +36,7 @@ TAG_DIGITS = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One file of messages."""
 
@@ -48,7 +48,7 @@ class Part:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """What the device still holds and did not send: how many, and the ends of their range."""
 
@@ -58,7 +58,7 @@ class Waiting:
     last_seq: int = 0  # the newest seq given so far, sent or not
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """What is on the stick of one store. `waiting`: what is neither sent nor on the stick."""
 
@@ -69,7 +69,7 @@ class Manifest:
     parts: tuple[Part, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """What the desk has stored of one store. `tags`: of each message in `seqs`, ascending."""
 

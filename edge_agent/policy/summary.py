@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.coverage import Coverage
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.drift import Sight
@@ -72,7 +73,7 @@ class Window:
             self.latency.add(latency_s * 1000.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heat:
     """How hot the board was in a window (mean, most), and the operating point at its end."""
 
@@ -80,7 +81,7 @@ class Heat:
     point: OperatingPoint = OperatingPoint()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowAccount:
     """What stands beside the counts of a window.
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.heat import Heat
 from edge_agent.policy.shares import Demand, least, share, wanted
 from edge_agent.types import OperatingPoint, Trouble
@@ -59,13 +60,13 @@ CURED_S = 900.0
 _SELF_MADE = frozenset({Trouble.THROTTLED, Trouble.SOFT_LIMIT, Trouble.CAPPED})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThermalSpec:
     target_c: float = 75.0
     min_fps: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Glance:
     """What is known at one moment. `celsius` None: no sensor can be believed.
 
@@ -88,7 +89,7 @@ class _Patience:
     raised: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Points:
     """The operating point of each pipeline. `level` 0: nobody is held back."""
 

@@ -12,9 +12,9 @@ asks again with what has become of it. Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.rollout import Mode, Rollout, State
 
 #: A device's id and its tags.
@@ -32,7 +32,7 @@ class Do(StrEnum):
     REVERT = "revert"  # what was before takes charge again
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """How one model or policy stands on this device; identities are sha256 of the file."""
 
@@ -46,7 +46,7 @@ class Standing:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """What is so just now. `downgrade`: the order's version is below that of the active one."""
 
@@ -54,7 +54,7 @@ class Moment:
     downgrade: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Act:
     do: Do
     reason: str  # one clause for a person: "held", "the apply window is closed"

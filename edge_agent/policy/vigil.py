@@ -13,13 +13,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge_agent.frozen import frozen
+
 #: What one look counts for at most, whatever the clock says.
 LONGEST_LOOK_S = 2.0
 #: A part that was renewed and is late again within this time is beyond renewal.
 MEMORY_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pulse:
     """The step that a worker is at. `number` grows with every step."""
 
@@ -44,7 +46,7 @@ class Beat:
         self.pulse = Pulse(before.name, before.number + 1, doing, within_s, before.renewable)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Late:
     """A worker that stands still; `hopeless` when the process must end."""
 

@@ -9,7 +9,9 @@ look twice as good. Pure: the account is a value, kept by the store from start t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from edge_agent.frozen import frozen
 
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
@@ -17,7 +19,7 @@ DAY_S = 24 * HOUR_S
 LEAST_S = 120.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hour:
     """What was written from `began` on, within an hour: by a start, and in `seconds` of running."""
 
@@ -27,7 +29,7 @@ class Hour:
     mb: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wear:
     """The hours of the last day, oldest first."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from edge_agent.engines import EngineName
 from edge_agent.engines.choice import Choice, choose
 from edge_agent.engines.measure import kept
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import CameraEvents
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.decode.pose import COCO
@@ -44,7 +45,7 @@ _SEEN_WEAKLY = frozenset({"yolo", "ssd"})
 _ALL_COUNT = frozenset({"anomaly", "generic"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Site:
     """Where the pipelines work: the state directory, the configuration's folder, who they are."""
 
@@ -58,7 +59,7 @@ class Site:
     loading: Callable[[str, str], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assembled:
     """One pipeline that can step, and what is to be said of it."""
 

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from statistics import median
@@ -22,6 +21,7 @@ from edge_agent.bundles.find import find
 from edge_agent.bundles.manifest import SignalInput
 from edge_agent.config.schema import Config
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.prepare import preparer
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.ports import Source
@@ -42,7 +42,7 @@ SCENE = "built-in:?seed=7&frames=64&size=320x240"
 MACHINE = "built-in:?seed=7&hours=0.05"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """What one way of working did in all its rounds: frames a second, CPU milliseconds a frame."""
 
@@ -50,7 +50,7 @@ class Pace:
     cpu_ms: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Benched:
     """The pace of each way, and the pipeline's report."""
 

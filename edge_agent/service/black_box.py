@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.host.clock import kernel_boot
 from edge_agent.policy.coverage import Attention, Cause, State, Stretch
 from edge_agent.policy.documents import dump
@@ -23,7 +23,7 @@ from edge_agent.store.rows import CoverageRow
 SHARED_MEMORY = Path("/dev/shm")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recording:
     """The unwritten rows of one start of the service, as of its last second."""
 

@@ -7,9 +7,10 @@ a next step that somebody can take who stands before the box.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.sensors import BrokenSensor, Fault, Temperature
 from edge_agent.policy.thermal import LEVELS, Points
 from edge_agent.types import Throttling, Trouble
@@ -21,7 +22,7 @@ _AIR = "give it shade and air: clean the vents, add a heat sink or a fan"
 _SUPPLY = "use the board's own power supply and a short, thick cable; unplug what hangs on it"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoardFacts:
     """`since`: when each reason's code came up. `slowness` is known where no sensor is believed.
 
@@ -42,7 +43,7 @@ class BoardFacts:
         return None if value is None else round(value, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoardReason:
     code: str
     message: str

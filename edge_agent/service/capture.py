@@ -16,10 +16,11 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from time import monotonic
 
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.backoff import Backoff
 from edge_agent.policy.vigil import Beat
 from edge_agent.ports import Noting, Source
@@ -42,7 +43,7 @@ GRACE_S = 15.0
 LONGEST_HOLD_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceFacts:
     """What `status` says of a source."""
 

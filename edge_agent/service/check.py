@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from edge_agent.config.wording import did_you_mean, listed, printable, quoted
 from edge_agent.config.yaml_text import Fault
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.host.gpio import LineSpec
 from edge_agent.pipeline.decode import says_background
 from edge_agent.pipeline.decode.anomaly import LABEL as ANOMALY
@@ -38,7 +38,7 @@ from edge_agent.sources.images import find as find_pictures
 from edge_agent.sources.scene import SceneSpec
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What `check` found. `config` is there exactly when there are no mistakes."""
 

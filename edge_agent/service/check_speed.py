@@ -7,16 +7,16 @@ film itself know is not guessed. Read `config/explain.py` for the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.config.explain import pipeline_spec, worst_time_to_alert
 from edge_agent.config.schema import Config, SignalSource
+from edge_agent.frozen import frozen
 from edge_agent.service.signals import wanted_by, windows_a_second
 from edge_agent.sources.scene import SceneSpec
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertTime:
     """How long a rule may take from what happens to the event that it opens."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_agent import __version__
 from edge_agent.config.commands import Allowed
 from edge_agent.errors import EdgeError, Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.policy import spans, stick
 from edge_agent.policy.documents import event_document, rfc3339
 from edge_agent.service.receipt import acknowledge
@@ -32,7 +32,7 @@ MOST_RESENT = 10_000
 PICTURE_S = 1.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reach:
     """What commands may reach of the running agent."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from edge_agent.config.load import load
 from edge_agent.config.schema import Config, SignalSource
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.rules import Ident
 from edge_agent.policy.documents import rfc3339
 from edge_agent.service.assemble import Site
@@ -64,7 +65,7 @@ pipelines:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Worn:
     """The truth about the machine, in seconds since the epoch."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.host.clock import Clock as HostClock
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One line for a person. `hint`: the next step, "" where nothing is to be done."""
 
@@ -32,7 +33,7 @@ class Finding:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a check says. `part`: of which of several things, such as one source."""
 
@@ -68,7 +69,7 @@ class Clock(Protocol):
     def synced(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Here:
     """The machine that is examined; another one only in tests."""
 
@@ -112,7 +113,7 @@ class Case:
         return self.here.sysfs if configured == "/sys" else Path(configured)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """`needs`: not run unless these passed. `seconds`: what it may take; then it is told so."""
 

@@ -11,13 +11,13 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.config.camera_uri import device_path, is_device
 from edge_agent.config.load import secrets_of
 from edge_agent.config.schema import Config
 from edge_agent.config.signal_uri import parse
+from edge_agent.frozen import frozen
 from edge_agent.host.gpio import LineSpec
 from edge_agent.service.doctor_finding import Case, Said, fail, ok, shell, warn
 
@@ -26,7 +26,7 @@ READ, WRITE, ENTER = 4, 2, 1
 _MOST = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """Who the agent is."""
 

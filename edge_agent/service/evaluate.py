@@ -6,7 +6,7 @@ The model sees and answers as `infer` does; what its answers are worth, `judging
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edge_agent.bundles.main_input import main_input
 from edge_agent.bundles.manifest import ImageInput, Normalize, Requires
 from edge_agent.config.wording import did_you_mean, printable
 from edge_agent.errors import EdgeError, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.ports import Source
 from edge_agent.service.inference import inference
@@ -35,7 +36,7 @@ from edge_agent.types import Broken, Frame, InputSpec, ModelSpec, SignalSpec, Te
 JUDGED = ("classification", "ssd", "yolo", "fomo", "segmentation", "pose", "anomaly")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evaluation:
     """What one model came to. `headline` are the numbers that two models are compared by."""
 

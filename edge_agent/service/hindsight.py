@@ -8,9 +8,9 @@ equally close misses the one that got further. Read `cli/why.py` next.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import decision_document, rfc3339
 from edge_agent.service.ledger import frames_document
 from edge_agent.service.moments import duration
@@ -26,7 +26,7 @@ LOOKED_THROUGH = 400
 EARLIER_EVENTS = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hindsight:
     """`window` is the ledger's row that holds the moment; `gap` says why there is none."""
 

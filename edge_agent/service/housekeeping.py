@@ -10,10 +10,10 @@ import logging
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.health import BLINDING
 from edge_agent.pipeline.zones import Zone, anchor_point
 from edge_agent.policy.documents import dump
@@ -42,7 +42,7 @@ STEADY = 3
 MOST_WAITING = 288
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rhythm:
     """How often, in seconds."""
 

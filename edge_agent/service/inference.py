@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_agent.config.signal_uri import SignalUri
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import decoder
 from edge_agent.pipeline.prepare import preparer
 from edge_agent.policy.inference import Inferred
@@ -53,7 +54,7 @@ def inference(opened: Opened, *, drawn: bool = False) -> Callable[[str, Array], 
     return ask
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Input:
     """A file as a person named it; `uri` where they chose its channels."""
 

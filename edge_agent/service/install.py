@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ from edge_agent.engines import Plan, available, load, version
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import Measurement, kept, measure, save
 from edge_agent.errors import EdgeError, Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.service.models import Demand, Opened, checked, open_first
 from edge_agent.service.trial import Passed, open_offered, remember, try_out
 from edge_agent.store.disk import disk_errors
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Imported:
     """What an import came to. Of a bundle that was there already nothing was changed."""
 
@@ -44,7 +45,7 @@ class Imported:
         return self.bundle.folder.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """How fast a model is on this board, best first, and what `engine: auto` takes now, and why."""
 

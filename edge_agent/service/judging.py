@@ -9,9 +9,9 @@ Metrics are `policy/statistics.py`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import name
 from edge_agent.policy.inference import Inferred
 from edge_agent.policy.statistics import (
@@ -38,7 +38,7 @@ DIGITS = 4
 TICK_S = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a model made of one input, and what is true of it.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 
 Entry = TypeVar("Entry")
 
@@ -23,7 +23,7 @@ Entry = TypeVar("Entry")
 ENDING_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """`depth` entries wait at most. When nothing came for `patience_s`, `silence` is raised."""
 

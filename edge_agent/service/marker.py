@@ -16,12 +16,13 @@ import struct
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_agent import __version__
 from edge_agent.engines.remember import keep, recall
+from edge_agent.frozen import frozen
 from edge_agent.policy.blame import SERIES, SETTLED_S, Blame, End, Hand, blame
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _RECORD = struct.Struct("<??2xI")  # at work, has answered, which frame
 _SHARED = Path("/dev/shm")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Aside:
     """A part that is not used: it ended the agent again and again. `since` is the wall's time."""
 

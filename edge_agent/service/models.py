@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +19,13 @@ from edge_agent.engines import EngineName, Plan, available, load, read
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import kept
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.ports import Engine
 from edge_agent.service.trial import check_memory, known, open_offered, remember, try_out
 from edge_agent.types import ModelSpec
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A model that runs here, with everything that is known of it."""
 
@@ -33,7 +34,7 @@ class Opened:
     engine: Engine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """What the person says of how to run it."""
 

@@ -8,11 +8,11 @@ host's; the zone's name says which. Time is an argument.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.host.timezone import host_zone
 
 HELP = "write 24h, 15min, 08:15, 2026-01-31 08:15 or 2026-01-31T08:15:00Z"
@@ -24,7 +24,7 @@ _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zone:
     """In which zone times are read and written; `name` says whose it is."""
 
@@ -32,7 +32,7 @@ class Zone:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """A moment that a person named, and the zone in which they think of it."""
 

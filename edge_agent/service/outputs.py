@@ -19,13 +19,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import TypeAlias
 
 from edge_agent.config.explain import PipelineSpec
 from edge_agent.config.schema import CommandOutput, GpioOutput
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.host.command import Command
 from edge_agent.host.gpio import GpioLine, LineSpec
 from edge_agent.pipeline.camera_events import RULE
@@ -56,7 +56,7 @@ def switch_of(output: OutputConfig) -> Switch:
     return GpioLine(LineSpec(output.chip, output.line, output.active_low))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutputFacts:
     """One output at present. `on` None: nobody knows. `error` "": the last change worked."""
 
@@ -69,7 +69,7 @@ class OutputFacts:
     failing_since: float | None  # the agent's time
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manner:
     """How one output behaves; `now` is the agent's time, for people."""
 

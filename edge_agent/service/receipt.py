@@ -8,10 +8,10 @@ until the quota needs the room. Reading the same receipt again changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.host.removable import read_plain, stick_errors
 from edge_agent.policy import spans, stick
 from edge_agent.policy.stick import Damaged, Receipt
@@ -24,7 +24,7 @@ LONGEST_RECEIPT = 64_000_000
 BATCH = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Acknowledged:
     """`confirmed` still waited, `known` were delivered before, `gone` are not here any more."""
 

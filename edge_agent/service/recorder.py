@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_agent.config.explain import PipelineSpec
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import About, alert_document, detection_document, dump, rounded
 from edge_agent.store.evidence import save_snapshot, save_window
 from edge_agent.store.record import Store
@@ -30,7 +31,7 @@ URGENT = 0  # an alert leaves before everything else
 MOST_WAITING = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desk:
     """Where the records of one pipeline go, and what they say of their origin."""
 
@@ -46,7 +47,7 @@ class Desk:
     patient: bool = False  # what the disk refuses waits; otherwise it is an error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One transaction that is to be written."""
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, SourceLost, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.policy.documents import detections_document, dump, event_document
@@ -46,7 +47,7 @@ ANSWERS = 2
 SLOWEST_ANSWER_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wishes:
     """What the person asked of a replay."""
 
@@ -59,7 +60,7 @@ class Wishes:
     publish: bool = False  # alerts into the outbox of a store that stays (the demo shows it)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replayed:
     """What one input gave: lines as they are printed, and the report."""
 
@@ -97,7 +98,7 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     """One item of the input on its way, with what was worked out of it ahead, by runner."""
 

@@ -6,9 +6,9 @@ Top level = sums; a field that is one word for several pipelines is null where t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.host.process import cpu_s, pss_mb, written_mb
 from edge_agent.service.ledger import frames_document, total
 from edge_agent.service.meter import STAGES, Meter
@@ -16,7 +16,7 @@ from edge_agent.service.runner import Runner
 from edge_agent.types import Ledger
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cost:
     """Readings at the start of a run; `spent` says what it took since."""
 

@@ -13,13 +13,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
 
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.engines import Plan
+from edge_agent.frozen import frozen
 from edge_agent.ports import Engine
 from edge_agent.service.models import Opened, open_model
 
@@ -59,7 +59,7 @@ def remembers(engine: Engine) -> bool:
     return any(name in _REMEMBER or "SEQUENCE" in name for name in engine.operators)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Waiting:
     rank: int
     number: int  # in the order of coming

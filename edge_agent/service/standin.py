@@ -9,7 +9,6 @@ configuration: the one that held before. A reload by a person gives each another
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.bundles.bundle import Bundle, open_bundle
@@ -18,6 +17,7 @@ from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.bundles.slots import models_folder, read_slots
 from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.blame import SERIES
 from edge_agent.service.marker import Aside, Marker
 
@@ -25,7 +25,7 @@ _ENDED = f"ended the agent {SERIES} times in a row"
 _AGAIN = "once more: edge-agent reload"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """What `status`, `health` and the log say of it; `since` is the wall's time."""
 
@@ -35,7 +35,7 @@ class Notice:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoodIn:
     """The configuration that is run, and what is different from the one that was written."""
 
@@ -75,7 +75,7 @@ def config_notice(path: Path, since: float) -> Notice:
     return Notice("config_replaced", message, "correct it, then: edge-agent reload", since)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Other:
     """The blamed model, and what is run instead of it."""
 

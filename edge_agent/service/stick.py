@@ -19,10 +19,10 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import NoRoom
+from edge_agent.frozen import frozen
 from edge_agent.host.removable import (
     DRAFT,
     make_folder,
@@ -52,7 +52,7 @@ LONGEST_MANIFEST = 16_000_000
 RESERVE = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exported:
     """What is on the stick now, and what this run added; `topics` counts the added ones."""
 

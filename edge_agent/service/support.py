@@ -15,13 +15,13 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent import __version__
 from edge_agent.config.load import read
 from edge_agent.config.secret import Secret
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump, rfc3339
 from edge_agent.policy.secrecy import Scrubber, is_secret_name, secrets_in
 from edge_agent.service.doctor_finding import Case
@@ -34,7 +34,7 @@ MOST_TEXT = 2_000_000
 MOST_PICTURES = 100_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What the person asks for. `log`: a file, where the log does not go to the journal."""
 
@@ -43,7 +43,7 @@ class Wish:
     log: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """One file of the bundle."""
 

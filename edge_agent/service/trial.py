@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from edge_agent.bundles.agreement import check_operators
@@ -19,6 +19,7 @@ from edge_agent.bundles.guess import UnknownInput, Wish
 from edge_agent.engines import EngineName, Plan, version
 from edge_agent.engines.isolate import Answer, Question, probe, trust, trusted
 from edge_agent.errors import NoRoom, Refused
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import decoder
 from edge_agent.types import ModelSpec
 
@@ -29,7 +30,7 @@ ALL_SECONDS = 27.0
 _MEMORY = Path("/proc/meminfo")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Passed:
     """A model that ran in the child process. `refusals` are the sentences of engines before."""
 

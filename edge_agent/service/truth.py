@@ -20,11 +20,12 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.policy.statistics import Labelled
 from edge_agent.sources.built_in import SCHEME
 from edge_agent.types import Box
@@ -34,7 +35,7 @@ _POINT = ("x", "y")
 _YES_NO = {"1": True, "0": False, "true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stretch:
     """A part of a signal, in seconds from its beginning, and whether it is an anomaly."""
 
@@ -43,7 +44,7 @@ class Stretch:
     anomaly: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """What is true of one file; None where the truth file does not say that kind of thing."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count
 from pathlib import Path
 
 from edge_agent.config.schema import Config
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.rules import Ident
 from edge_agent.pipeline.step import Circumstances
@@ -43,7 +44,7 @@ from edge_agent.types import Event, Outcome
 STOP_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class House:
     """What outlives a reload: where things are, who we are, whom to tell."""
 

@@ -13,8 +13,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from edge_agent.frozen import frozen
 from edge_agent.host.systemd import Notifier
 from edge_agent.policy.vigil import Late, Pulse, Vigil
 
@@ -27,7 +27,7 @@ MEALS = 4
 DEPTH = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Threads:
     """The agent's threads in the watchman's hands."""
 

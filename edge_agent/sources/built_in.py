@@ -7,11 +7,11 @@ next.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 
 SCHEME = "built-in:"
 
@@ -19,7 +19,7 @@ SCHEME = "built-in:"
 Reading: TypeAlias = Callable[[str], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What one built-in thing can be told."""
 

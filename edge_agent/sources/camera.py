@@ -19,13 +19,13 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Literal
 
 from edge_agent.config.camera_uri import is_device, with_credentials
 from edge_agent.config.secret import Secret
 from edge_agent.errors import SourceLost
+from edge_agent.frozen import frozen
 from edge_agent.sources.camera_link import STOPPED_S, Gone, Link, Message, Ring
 from edge_agent.sources.camera_reason import NO_ANSWER
 from edge_agent.types import Broken, Frame, SourceInfo
@@ -39,7 +39,7 @@ _STOPPED = "look at memory and load: free -m, uptime"
 DYING_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CameraSpec:
     """Which camera. `fps`: what a device is asked for; of a stream, at most so many are taken.
 

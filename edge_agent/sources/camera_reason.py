@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import re
 import socket
-from dataclasses import dataclass
 
 from edge_agent.config.camera_uri import device_path, is_device, is_rtsp, place_of
+from edge_agent.frozen import frozen
 
 #: A machine that does not answer within this time is not there.
 CONNECT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """One sentence, and what to do about it."""
 

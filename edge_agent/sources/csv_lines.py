@@ -9,7 +9,6 @@ places. Behind `;` and tab a comma is a decimal comma.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from itertools import groupby
 from math import isfinite
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import parse_rfc3339
 from edge_agent.sources.signal import Block, Damage
 from edge_agent.sources.windower import usual_step
@@ -29,7 +29,7 @@ MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 LONGEST_LINE = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BadLines:
     """A run of lines that are no samples, by number."""
 
@@ -43,7 +43,7 @@ class BadLines:
         return Damage(f"lines {self.first} to {self.last} are no samples")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """Which columns are the channels (() all but the time) and which is the time ("" by name)."""
 
@@ -51,7 +51,7 @@ class Wanted:
     time: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """Where everything stands in a line. `dated`: the times are RFC 3339."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import glob
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.types import Broken, Frame, SourceInfo
 
 #: What OpenCV decodes by itself; a folder's other files are no pictures and are passed over.
@@ -20,7 +20,7 @@ SUFFIXES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImagesSpec:
     uri: str
     fps: float = 1.0

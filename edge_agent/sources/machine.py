@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.sources.built_in import Settings, number, whole
 from edge_agent.sources.machine_world import FAULTS, HOUR_S, Decline, Fault, Truth, decline, truth
 from edge_agent.sources.machine_world import vibration as vibration_of
@@ -42,7 +42,7 @@ SETTINGS = Settings(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MachineSpec:
     """Which machine, and how it is listened to.
 

@@ -17,12 +17,13 @@ and Signal Processing 25 (2011). Read `machine.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+
+from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ _ECHOES = 3
 _IMPACT, _UNBALANCED, _LOOSE = 14.0, 4.0, 1.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Build:
     """What one machine is like. Frequencies in Hz, strengths in m/s^2."""
 
@@ -60,7 +61,7 @@ class Build:
     load: tuple[tuple[float, float, float], ...]  # strength, period in s, phase
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decline:
     """The wear of one machine: none before `onset_s`, failed from `failure_s` on."""
 
@@ -75,7 +76,7 @@ class Decline:
         return np.asarray(part.clip(0.0, 1.0) ** self.haste)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truth:
     """What is so at one moment. `health` is 1 until the wear begins, 0 from the failure on."""
 

@@ -8,12 +8,12 @@ for as many missing samples, so that the others keep their places. Read `signal_
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.frozen import frozen
 from edge_agent.sources.csv_lines import LONGEST_LINE, BadLines, Lines
 from edge_agent.sources.signal import Block, Damage
 
@@ -38,7 +38,7 @@ class Records(Protocol):
         """What the end of all bytes completes: the last line needs no end of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BinarySpec:
     """`sync` b"": records follow one another. The numbers are multiplied by `scale`."""
 

@@ -8,9 +8,9 @@ how it looks in `scene_draw.py`. Read `signal_kinds.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_agent.frozen import frozen
 from edge_agent.sources.built_in import Settings, number, whole
 from edge_agent.sources.scene_world import GATE, LABELS, Truth, cast, daylight, truths
 from edge_agent.types import Frame, SourceInfo
@@ -40,7 +40,7 @@ SETTINGS = Settings(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SceneSpec:
     """Which scene, and how it is filmed.
 

@@ -9,7 +9,6 @@ Read `scene_draw.py` next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import cv2
 import numpy as np
 
+from edge_agent.frozen import frozen
 from edge_agent.sources.scene_brush import (
     HEIGHT,
     WIDTH,
@@ -54,7 +54,7 @@ PAINTS: tuple[Color, ...] = ((168, 160, 150), (150, 138, 118), (126, 148, 164), 
 ROLLERS: tuple[Color, ...] = ((190, 188, 184), (170, 150, 120), (150, 172, 186))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backdrop:
     """The empty yard at three times of day, and where lamps light the ground.
 

@@ -6,13 +6,13 @@ where an object is. Read `scene_draw.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from edge_agent.frozen import frozen
 from edge_agent.sources.scene_figures import FIGURES, MARGIN, PIXELS, Pen, pixels
 from edge_agent.sources.scene_world import KINDS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CYCLES = 8  # pictures per cycle of the legs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sprite:
     """A cut-out: `color` is already multiplied by its alpha, `clear` is 255 minus alpha.
 

@@ -13,12 +13,12 @@ in front. Lengths are metres, scaled by depth. Read `scene_draw.py` next.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 import numpy as np
 
+from edge_agent.frozen import frozen
 from edge_agent.types import Box, Polygon
 
 #: The yard's classes, in the order of the shipped detector's labels.
@@ -34,7 +34,7 @@ METRE_HIGH = 0.25  # one metre at the frame's lower edge, in frame heights
 METRE_WIDE = METRE_HIGH * 9 / 16  # the same in frame widths
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """What all objects of one class share: size in metres, pace in m/s, lanes they use (y)."""
 
@@ -54,7 +54,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leg:
     """One stretch of a way. `ease` > 0 brakes towards its end, < 0 starts up; 0 is steady."""
 
@@ -67,7 +67,7 @@ class Leg:
     ease: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trip:
     """One object from coming in to going out; between two legs it stands."""
 
@@ -77,7 +77,7 @@ class Trip:
     legs: tuple[Leg, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Actor:
     """One object at one moment: all that drawing it takes. `box` is not cut at the frame's edge."""
 
@@ -90,7 +90,7 @@ class Actor:
     moving: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truth:
     """What a perfect detector would say of one object, and how hard it is to see.
 

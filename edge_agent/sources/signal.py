@@ -13,13 +13,13 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from edge_agent.errors import SourceLost, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.sources.patience import Patience
 from edge_agent.sources.windower import FILLED_AT_MOST, Spoilt, Windower, rate_of
 from edge_agent.types import Broken, Frame, SourceInfo
@@ -33,7 +33,7 @@ RATE_TOLERANCE = 0.05
 TELLING = 128
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SamplesInfo:
     """What samples say of themselves once they are open; None where they cannot know.
 
@@ -50,7 +50,7 @@ class SamplesInfo:
     choosing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """Samples in a row: `values` (n, channels) float32, NaN where the sensor gave none.
 
@@ -64,7 +64,7 @@ class Block:
     stamped_once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Damage:
     """A stretch that could not be read. `fails`: there should have been windows, and there are
     none; else the samples around it are whole."""
@@ -96,7 +96,7 @@ class Samples(Protocol):
         too, and a read under way there then ends at once with SourceLost."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Framing:
     """How samples are cut into windows, and what they must be like.
 

@@ -14,7 +14,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -22,6 +21,7 @@ from time import monotonic
 import numpy as np
 
 from edge_agent.errors import SourceLost, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.sources.signal import Block, SamplesInfo
 
 #: Samples are handed on at least so often.
@@ -30,14 +30,14 @@ TOGETHER_S = 0.1
 _PASSING = (errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.EINTR)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Channel:
     raw: Path
     offset: float
     scale: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IioSpec:
     """`channels` () are all that the device has, in the order of their names."""
 

@@ -6,16 +6,17 @@ a sensor. Read `signal_uri.py` for the texts, `signal.py` for what becomes of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from edge_agent.config.signal_uri import SignalUri, address
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.sources.csv_lines import Wanted
 from edge_agent.sources.signal import Samples, unknown_rate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """What a uri does not say. `rate_hz` None: nothing but the samples themselves tells it."""
 

@@ -18,7 +18,7 @@ import math
 import select
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from time import monotonic
 from typing import Any
@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import SourceLost
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import parse_rfc3339
 from edge_agent.sources.signal import Block, Damage, SamplesInfo
 from edge_agent.sources.signal_tcp import dial
@@ -41,7 +42,7 @@ LARGEST_MESSAGE = 1 << 22
 _LARGEST = 3e38
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MqttSpec:
     host: str
     port: int

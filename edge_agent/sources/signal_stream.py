@@ -13,12 +13,12 @@ import select
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Literal, Protocol
 
 from edge_agent.config.signal_uri import SignalUri
 from edge_agent.errors import SourceLost
+from edge_agent.frozen import frozen
 from edge_agent.sources.csv_lines import Lines, Wanted
 from edge_agent.sources.records import BinaryRecords, BinarySpec, LineRecords, Records
 from edge_agent.sources.signal import Block, Damage, SamplesInfo
@@ -48,7 +48,7 @@ class Tap(Protocol):
         """Raises SourceLost where no more will come of a descriptor that has nothing now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """What the bytes mean. `entered`: one begins to read in the middle of a line."""
 

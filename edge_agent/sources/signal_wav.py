@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.sources.signal import Block, Damage, SamplesInfo, unreadable
 
 #: Samples that are read at a time.
@@ -27,7 +27,7 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _UNKNOWN = (0, 0xFFFFFFFF)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Format:
     """How the samples are stored."""
 

@@ -7,11 +7,11 @@ length that its container states is one `Broken` item too. Read `images.py` next
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import UsageError
+from edge_agent.frozen import frozen
 from edge_agent.types import Broken, Frame, SourceInfo
 
 #: Consecutive failed reads after which a damaged file is taken to have ended.
@@ -20,7 +20,7 @@ GIVE_UP_AFTER = 64
 COUNT_TOLERANCE = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VideoSpec:
     path: Path
     fps: float | None = None  # where given, times are index / fps and not the container's

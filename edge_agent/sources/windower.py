@@ -10,11 +10,12 @@ window; beyond that the window is spoilt. Read `signal.py` next.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ GAP_PERIODS = 1.5
 FILLED_AT_MOST = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """`values` (window, channels) float32, all finite; `last` counts its last sample from the very
     first one of the source, `time` is that sample's own."""
@@ -35,7 +36,7 @@ class Window:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spoilt:
     """A window in which too much is missing."""
 

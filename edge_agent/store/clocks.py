@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.correction import Correction
 
 #: Of the time between two starts, as wall clocks tell it, at most so much makes rows older: a
@@ -26,7 +26,7 @@ _MARGIN_S = 3600.0
 _NEWEST = 256
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """A start's clock: `kernel` names the start of the machine, `base` is what `now` adds to its
     monotonic seconds, `began` when the service started, on its own clock."""
@@ -36,7 +36,7 @@ class Reading:
     began: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Before:
     """Times older than `time` in that boot, and all of earlier boots."""
 
@@ -44,7 +44,7 @@ class Before:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """Rows of some boots: a condition on `boot`, their correction, and between which of their own
     times they lie, so that an index over times need not be searched through."""
@@ -55,7 +55,7 @@ class Span:
     last: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Row:
     boot: int
     reading: Reading

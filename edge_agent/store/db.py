@@ -14,11 +14,11 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from edge_agent.errors import Damaged, EdgeError, Refused
+from edge_agent.frozen import frozen
 from edge_agent.store.disk import check_writable, disk_errors, make_folder
 from edge_agent.store.migrate import LATEST, migrate, version
 from edge_agent.store.rows import Identity
@@ -37,7 +37,7 @@ HARDLY_S = 0.02
 LOG_PART = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tuning:
     """How SQLite writes. The defaults are what benchmarks/store_writes.py found to wear least.
 

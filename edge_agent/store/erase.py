@@ -11,10 +11,10 @@ from __future__ import annotations
 import sqlite3
 import time as clock
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import EdgeError, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump
 from edge_agent.policy.lost import lost_document
 from edge_agent.store import eviction, outbox
@@ -28,7 +28,7 @@ PATIENCE_S = 10.0
 PAGES = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Erased:
     """`lost_seq`: the message that tells receivers, None where none of them ever had a number."""
 

@@ -7,10 +7,11 @@ a large file may take longer than one wants to wait, so it is given up and says 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from time import monotonic
 
+from edge_agent.frozen import frozen
 from edge_agent.store.db import FILE, connect, read_header, refuse_contents
 from edge_agent.store.disk import disk_errors
 from edge_agent.store.migrate import LATEST, version
@@ -21,7 +22,7 @@ _STEPS = 20_000
 _TOLD = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Examined:
     """`faults`: what SQLite found damaged. `whole`: the check was not given up before its end."""
 

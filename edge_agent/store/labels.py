@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from edge_agent.frozen import frozen
 
 By: TypeAlias = Literal["cli", "mqtt"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Label:
     """`is_true`: the event was what it said. `time`: when that was said."""
 

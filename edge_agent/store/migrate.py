@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Step:
     name: str
     sql: str

@@ -13,11 +13,12 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.correction import Correction
 from edge_agent.policy.coverage import Cause, Since, within
 from edge_agent.policy.documents import dump
@@ -54,7 +55,7 @@ def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
     return Store(open_database(state, tuning))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trouble:
     """Something about this store that a person should know, as `status` and `health` say it."""
 

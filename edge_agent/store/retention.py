@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time as clock
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from edge_agent.frozen import frozen
 from edge_agent.store import clocks, eviction
 from edge_agent.store.db import Database
 from edge_agent.store.disk import disk_errors, write_durably
@@ -41,7 +41,7 @@ AGE_EVERY_S = 60.0
 COUNT_EVERY_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """In bytes and seconds."""
 
@@ -51,7 +51,7 @@ class Limits:
     floor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Bytes: `live` pages of the database, its `file` with the free ones, its log, the pictures."""
 

@@ -7,9 +7,10 @@ next for the way in, `query.py` for the way out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.coverage import Stretch
 from edge_agent.policy.documents import About
 from edge_agent.policy.spans import Spans
@@ -18,7 +19,7 @@ from edge_agent.types import Decision, Event, Ledger
 Kind: TypeAlias = Literal["event", "miss", "skip"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Which store this is, and how often the service has started on it (0: never)."""
 
@@ -29,7 +30,7 @@ class Identity:
 # --- what goes in ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """An event that opens, with what judged it."""
 
@@ -37,7 +38,7 @@ class Opened:
     about: About
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """A message without a seq yet; the store gives it one. `body` is the JSON of `data`.
 
@@ -54,7 +55,7 @@ class Draft:
     boot: int | None = None  # on whose clock the times are; None: the present one
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FramesRow:
     """The ledger of one pipeline over one window: the frames decided in it.
 
@@ -77,7 +78,7 @@ class FramesRow:
         return self.inferred + sum(self.skipped.values()) + self.failed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverageRow:
     """One stretch of one rule's life; `rule` "" of a pipeline without rules."""
 
@@ -90,7 +91,7 @@ class CoverageRow:
         return self.pipeline, self.rule
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """Why something happened ("event") or did not ("miss": by a rule, "skip": by the gate)."""
 
@@ -105,7 +106,7 @@ class Judged:
     event: str | None = None  # its id, when read back as kind "event"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Summary:
     """One summary window of one pipeline, as it was sent."""
 
@@ -115,7 +116,7 @@ class Summary:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """Everything that one transaction writes: all of it is stored, or nothing."""
 
@@ -132,7 +133,7 @@ class Batch:
 # --- what comes back ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredEvent:
     """An event as it stands in the store, with what judged it and the boot that recorded it."""
 
@@ -141,7 +142,7 @@ class StoredEvent:
     boot: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventFilter:
     """Which events to list; None means any. `since <= opened < until`, the newest first."""
 
@@ -153,7 +154,7 @@ class EventFilter:
     limit: int | None = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Depth:
     """How much waits to be sent. `last_seq` is the newest number given so far, sent or not."""
 
@@ -163,7 +164,7 @@ class Depth:
     last_seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resent:
     """What a receiver that missed something gets: `queued` wait again; `gone` are not kept any
     more, which the message `lost` declares (None where nothing is)."""
@@ -174,7 +175,7 @@ class Resent:
     lost: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LastStatus:
     """What the database alone can say of the agent: the state at its last write."""
 

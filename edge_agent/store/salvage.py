@@ -13,11 +13,11 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from edge_agent.errors import Damaged
+from edge_agent.frozen import frozen
 from edge_agent.policy import spans
 from edge_agent.policy.documents import dump
 from edge_agent.store import outbox, renew
@@ -45,7 +45,7 @@ GAP = 100_000
 _Row: TypeAlias = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Salvaged:
     """What became of a damaged store."""
 

@@ -13,7 +13,7 @@ import math
 import select
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -24,6 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_agent.frozen import frozen
 from edge_agent.policy import wire
 from edge_agent.policy.commands import LARGEST
 from edge_agent.uplink.bell import Bell
@@ -41,7 +42,7 @@ _ROOM_FOR_TOPICS = 4096
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tls:
     """Files of the TLS connection; without `ca` the system's authorities count."""
 
@@ -57,7 +58,7 @@ class Tls:
         return context
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broker:
     """Where and how to connect. `protocol` auto: 5, then 3.1.1 where the broker refuses 5."""
 
@@ -79,7 +80,7 @@ class Broker:
         return f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packet:
     """What one PUBLISH carries."""
 
@@ -89,7 +90,7 @@ class Packet:
     correlation: bytes | None = None  # of a reply; MQTT 5 alone carries it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The broker's PUBACK to the packet `mid`: taken, or refused for a reason in words.
 
@@ -101,7 +102,7 @@ class Answer:
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """A CONNACK that says no. `code` is MQTT 5's, whatever the protocol."""
 

@@ -14,9 +14,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.commands import failure
 from edge_agent.policy.correction import corrected
 from edge_agent.policy.envelope import Sender, encode, to_bytes
@@ -111,7 +112,7 @@ class Outgoing:
         return self.unsequenced("status", body)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Flight:
     seq: int | None
     topic: str

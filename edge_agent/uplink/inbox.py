@@ -14,10 +14,10 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.commands import Budget, Command, Malformed, failure, parse, success
 from edge_agent.policy.envelope import to_bytes
 from edge_agent.policy.vigil import Beat
@@ -35,7 +35,7 @@ WAIT_S = 0.5
 LATE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived:
     """One message on a command's topic, with what MQTT 5 says of it. `at` is monotonic."""
 
@@ -52,7 +52,7 @@ class Arrived:
         return float("inf") if self.expiry_s is None else self.at + self.expiry_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """What is published in answer."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.lost import Reason, lost_document
 from edge_agent.types import Message
 
@@ -14,7 +14,7 @@ from edge_agent.types import Message
 URGENT = frozenset({"alert", "lost"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryDepth:
     depth: int
     oldest_seq: int | None

@@ -8,9 +8,10 @@ than never. Read `delivery.py` next.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.backoff import Backoff
 from edge_agent.policy.correction import Correction
 from edge_agent.policy.lost import Reason
@@ -58,7 +59,7 @@ class Clock(Protocol):
     def told(self, time: float) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Who sends: the same for the whole run of the agent."""
 
@@ -74,7 +75,7 @@ class Identity:
         return f"edge/v1/{self.device}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """How fast and how patiently; seconds."""
 

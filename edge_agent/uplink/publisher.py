@@ -12,9 +12,10 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.discovery import Discovered
 from edge_agent.policy.envelope import Sender
 from edge_agent.policy.vigil import Beat
@@ -33,7 +34,7 @@ LATE_S = 20.0
 GOODBYE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UplinkFacts:
     """What `status` and `health` say of the connection. `since`: the last change, on our clock."""
 

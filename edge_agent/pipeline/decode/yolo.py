@@ -17,13 +17,13 @@ Each candidate has the class that scores best; its score is that, times objectne
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.decode import MOST, detections, in_manifest, picture_of
 from edge_agent.pipeline.nms import nms
 from edge_agent.pipeline.quantize import dequantize, describe, least_raw
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _END_TO_END = (1, 300, 6)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """How to read the one output that counts."""
 
