@@ -45,6 +45,23 @@ def agreement_faults(data: object, marks: Marks) -> list[Fault]:
     return faults
 
 
+def rule_faults(data: object, marks: Marks) -> list[Fault]:
+    """The same of a file that holds pipelines' gates and rules alone, such as a policy.
+
+    Where it states no zones (or lines), those of the device are meant, which nobody knows here.
+    """
+    faults: list[Fault] = []
+    for name, pipeline in mapping(data, "pipelines").items():
+        stated = pipeline if isinstance(pipeline, dict) else {}
+        faults += _gate_faults(pipeline, ("pipelines", name))
+        faults += [
+            fault
+            for fault in _rules_faults(pipeline, ("pipelines", name), marks)
+            if fault.path[-1] not in ("zone", "line") or f"{fault.path[-1]}s" in stated
+        ]
+    return faults
+
+
 def _camera_faults(source: object, path: Path) -> Iterator[Fault]:
     """What only a device has, only a stream, or only RTSP."""
     uri = text(source, "uri")

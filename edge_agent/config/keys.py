@@ -1,7 +1,7 @@
 """What the schema says of each key, in words: for mistakes and for the reference.
 
-Rules: everything is read from the JSON Schema of `schema.Config`, so no key is described twice.
-Read `mistakes.py` next.
+Rules: everything is read from the JSON Schema of a model (`schema.Config`; a policy's and a rollout
+plan's are asked for, too), so no key is described twice. Read `mistakes.py` next.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
+
+from pydantic import BaseModel
 
 from edge_agent.config.schema import Config
 from edge_agent.config.yaml_text import Path
@@ -39,32 +41,47 @@ def every_key() -> Iterator[Key]:
     return _keys(json_schema(), (), "")
 
 
-def names_at(path: Path, data: object) -> tuple[str, ...]:
+def names_at(path: Path, data: object, model: type[BaseModel] = Config) -> tuple[str, ...]:
     """The keys that the mapping at `path` may have; () where it may have any."""
-    return _names(fragment_at(path, data))
+    return _names(fragment_at(path, data, model))
 
 
-def choices_at(path: Path, data: object) -> tuple[str, ...]:
+def choices_at(path: Path, data: object, model: type[BaseModel] = Config) -> tuple[str, ...]:
     """The words of which one must stand at `path`; () where more than words may."""
-    fragment = fragment_at(path, data)
+    fragment = fragment_at(path, data, model)
     return tuple(map(word, fragment.get("enum", ()))) or tuple(kinds(fragment))
 
 
-def allowed_at(path: Path, data: object) -> str:
-    return allowed(fragment_at(path, data))
+def allowed_at(path: Path, data: object, model: type[BaseModel] = Config) -> str:
+    return allowed(fragment_at(path, data, model))
 
 
 @functools.cache
-def json_schema() -> Fragment:
-    return Config.model_json_schema()
+def json_schema(model: type[BaseModel] = Config) -> Fragment:
+    """With what it refers to put in where it is referred to; `$ref` still says that it was."""
+    schema = model.model_json_schema()
+    whole: Fragment = _unfolded(schema, schema.get("$defs", {}))
+    return whole
+
+
+def _unfolded(part: Any, definitions: Fragment) -> Any:
+    if isinstance(part, list):
+        return [_unfolded(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    own = {word: _unfolded(each, definitions) for word, each in part.items() if word != "$defs"}
+    if "$ref" not in part:
+        return own
+    name = part["$ref"].rsplit("/", 1)[-1]
+    return {**_unfolded(definitions[name], definitions), **_own(own), "$ref": part["$ref"]}
 
 
 # --- below: walking the schema -------------------------------------------------------------------
 
 
-def fragment_at(path: Path, data: object) -> Fragment:
+def fragment_at(path: Path, data: object, model: type[BaseModel] = Config) -> Fragment:
     """The part of the schema for `path`; `data` decides which kind a source is."""
-    fragment, value = _resolved(json_schema(), data), data
+    fragment, value = _resolved(json_schema(model), data), data
     for step in path:
         value = _child(value, step)
         below = fragment.get("properties", {}).get(step)
@@ -82,10 +99,7 @@ def _child(value: object, step: str | int) -> object:
 
 
 def _resolved(fragment: Fragment, value: object) -> Fragment:
-    """Follow a reference, see through `X or null`, choose the kind of a source."""
-    if "$ref" in fragment:
-        name = fragment["$ref"].rsplit("/", 1)[-1]
-        return {**json_schema()["$defs"][name], **_own(fragment)}
+    """See through `X or null`, choose the kind of a source."""
     if "oneOf" in fragment:
         kind = value.get("kind") if isinstance(value, dict) else None
         return kinds(fragment).get(kind, fragment) if isinstance(kind, str) else fragment

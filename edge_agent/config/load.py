@@ -66,7 +66,7 @@ def read(path: Path, beside: Path | None = None) -> Loaded:
     Files that it names lie in `beside`; by default in its own folder.
     """
     beside = beside or path.absolute().parent
-    text = _text(path)
+    text = text_of(path, "a configuration")
     tree = parse(text) if isinstance(text, str) else Tree(None, Marks(), (text,))
     faults = list(tree.faults)
     config = None
@@ -96,11 +96,11 @@ def in_file_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
     )
 
 
-def refusal(path: Path, mistakes: tuple[Mistake, ...]) -> UsageError:
+def refusal(path: Path, mistakes: tuple[Mistake, ...], next_step: str = "") -> UsageError:
     """The first mistake as an error, with the number of the others."""
     more = len(mistakes) - 1
     others = f" (and {more} more mistake{'s' * (more > 1)})" if more else ""
-    return UsageError(f"{mistakes[0]}{others}", f"edge-agent check -c {path}")
+    return UsageError(f"{mistakes[0]}{others}", next_step or f"edge-agent check -c {path}")
 
 
 def secrets_of(config: Config) -> dict[Where, Secret]:
@@ -124,16 +124,16 @@ def _exposed_secrets(config: Config) -> Iterator[Fault]:
 # --- below: the bytes ----------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str | Fault:
-    """The text of the file, or why there is none."""
+def text_of(path: Path, what: str) -> str | Fault:
+    """The text of a file that should hold `what`, or why there is none."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            return _whole_file("is a folder, a configuration is one file")
+            return _whole_file(f"is a folder, {what} is one file")
         if not stat.S_ISREG(status.st_mode):
             return _whole_file("is no ordinary file")
         if status.st_size > MAX_BYTES:
-            return _whole_file(f"has {status.st_size} bytes, a configuration has at most a million")
+            return _whole_file(f"has {status.st_size} bytes, {what} has at most a million")
         content = path.read_bytes()
     except FileNotFoundError:
         return _whole_file("there is no such file")

@@ -5,38 +5,61 @@ Read `agreement.py` next: what no single key can know.
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edge_agent.config.keys import allowed_at, choices_at, names_at
+from edge_agent.config.schema import Config
 from edge_agent.config.wording import did_you_mean, printable, shown
 from edge_agent.config.yaml_text import Fault, Marks, Path
+from edge_agent.frozen import frozen
 
 
-def schema_faults(error: ValidationError, data: object, marks: Marks) -> list[Fault]:
-    """One fault for each thing that the schema does not allow."""
-    return [_fault(details, data, marks) for details in error.errors(include_url=False)]
+def schema_faults(
+    error: ValidationError, data: object, marks: Marks, model: type[BaseModel] = Config
+) -> list[Fault]:
+    """One fault for each thing that the schema of `model` does not allow."""
+    read = _Read(data, marks, model)
+    return [_fault(details, read) for details in error.errors(include_url=False)]
 
 
-def _fault(details: ErrorDetails, data: object, marks: Marks) -> Fault:
+@frozen
+class _Read:
+    """What stands in the file, and what may."""
+
+    data: object
+    marks: Marks
+    model: type[BaseModel]
+
+    def names(self, path: Path) -> tuple[str, ...]:
+        return names_at(path, self.data, self.model)
+
+    def choices(self, path: Path) -> tuple[str, ...]:
+        return choices_at(path, self.data, self.model)
+
+    def allowed(self, path: Path) -> str:
+        return allowed_at(path, self.data, self.model)
+
+
+def _fault(details: ErrorDetails, read: _Read) -> Fault:
     path = _path(details)
     match details["type"]:
         case "missing":
-            return Fault(path, _missing(path, data), marks.key(path[:-1]))
+            return Fault(path, _missing(path, read), read.marks.key(path[:-1]))
         case "union_tag_not_found":
             path = (*path, "kind")
-            return Fault(path, _missing(path, data), marks.key(path[:-1]))
+            return Fault(path, _missing(path, read), read.marks.key(path[:-1]))
         case "union_tag_invalid":
-            return Fault((*path, "kind"), _unknown_kind(path, data, details["input"]))
+            return Fault((*path, "kind"), _unknown_kind(path, read, details["input"]))
         case "extra_forbidden":
-            return Fault(path, _unknown_key(path, data), marks.key(path))
+            return Fault(path, _unknown_key(path, read), read.marks.key(path))
         case "value_error":
-            place = marks.key(path) if details["loc"][-1:] == ("[key]",) else None
+            place = read.marks.key(path) if details["loc"][-1:] == ("[key]",) else None
             return Fault(path, str(details["ctx"]["error"]), place)
         case "literal_error":
-            hint = did_you_mean(str(details["input"]), choices_at(path, data))
-            return Fault(path, _not_allowed(path, data, details["input"]) + hint)
-    return Fault(path, _not_allowed(path, data, details["input"]))
+            hint = did_you_mean(str(details["input"]), read.choices(path))
+            return Fault(path, _not_allowed(path, read, details["input"]) + hint)
+    return Fault(path, _not_allowed(path, read, details["input"]))
 
 
 def _path(details: ErrorDetails) -> Path:
@@ -47,25 +70,25 @@ def _path(details: ErrorDetails) -> Path:
     return path[:2] + path[3:] if path[:1] in (("sources",), ("outputs",)) else path
 
 
-def _missing(path: Path, data: object) -> str:
+def _missing(path: Path, read: _Read) -> str:
     if path[-1] == "kind":
-        return "missing, allowed: " + " | ".join(choices_at(path[:-1], data))
-    return f"missing, allowed: {allowed_at(path, data)}"
+        return "missing, allowed: " + " | ".join(read.choices(path[:-1]))
+    return f"missing, allowed: {read.allowed(path)}"
 
 
-def _unknown_kind(path: Path, data: object, source: object) -> str:
+def _unknown_kind(path: Path, read: _Read, source: object) -> str:
     kind = source.get("kind") if isinstance(source, dict) else None
-    known = choices_at(path, data)
+    known = read.choices(path)
     if not isinstance(kind, str):
         return f"{shown(kind)} stands here, allowed: {' | '.join(known)}"
     hint = did_you_mean(kind, known)
     return f"kind {printable(kind)}: this version reads {', '.join(known)}{hint}"
 
 
-def _unknown_key(path: Path, data: object) -> str:
-    known = names_at(path[:-1], data)
+def _unknown_key(path: Path, read: _Read) -> str:
+    known = read.names(path[:-1])
     return f"unknown key, allowed: {', '.join(known)}{did_you_mean(str(path[-1]), known)}"
 
 
-def _not_allowed(path: Path, data: object, value: object) -> str:
-    return f"{shown(value)} stands here, allowed: {allowed_at(path, data)}"
+def _not_allowed(path: Path, read: _Read, value: object) -> str:
+    return f"{shown(value)} stands here, allowed: {read.allowed(path)}"

@@ -267,6 +267,14 @@ def _true_or_false(schema: dict[str, Any]) -> None:
     schema["default"] = False
 
 
+#: As it stands in a pipeline: off, on, or on and saying more.
+Watched = Annotated[
+    CameraHealth | None,
+    BeforeValidator(_camera_health),
+    Field(json_schema_extra=_true_or_false),
+]
+
+
 class Rule(RuleKeys):
     name: Name = key("Unique in its pipeline.")
 
@@ -280,10 +288,8 @@ class Pipeline(Part):
     threads: Threads = key("auto: the best by `models bench`, 1 without.", "auto")
     delegate: Text | None = key("A library such as libedgetpu.so.1.", None)
     gate: Gate = part("Which frames are inferred.", Gate)
-    camera_health: Annotated[CameraHealth | None, BeforeValidator(_camera_health)] = Field(
-        None,
-        description="An event when the camera is black, covered, frozen, blurred or moved.",
-        json_schema_extra=_true_or_false,
+    camera_health: Watched = key(
+        "An event when the camera is black, covered, frozen, blurred or moved.", None
     )
     masks: Masks = part("Polygons that are left out.", Masks)
     zones: dict[Name, Area] = key("Named polygons.", {})

@@ -8,6 +8,9 @@ from edge_agent import __version__
 from edge_agent.cli import Lazy
 
 COMMANDS = {
+    "keys": "Make, list and replace the keys that sign.",
+    "repo": "Found a repository; renew its signatures.",
+    "publish": "Try a model or a policy, and put it into the repository.",
     "collect": "Receive by MQTT or from a stick; tell what is missing.",
 }
 
@@ -20,4 +23,4 @@ class Fleet(Lazy):
 @click.group("edge-fleet", cls=Fleet, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-fleet", message="%(prog)s %(version)s")
 def root() -> None:
-    """The operator's desk: receives what devices send, proves that nothing is missing."""
+    """The operator's desk: receives what devices send, ships them models by degrees."""

@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import click
 
 from edge_agent.cli.options import json_option
 from edge_agent.errors import UsageError
+from edge_fleet.cli.options import archive_path, broker_address, broker_options, store_option
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from edge_fleet.archive import Archive
     from edge_fleet.stick import Collected
-    from edge_fleet.subscriber import Address, Subscriber
+    from edge_fleet.subscriber import Subscriber
 
-STORE = "sqlite:///edge-fleet.db"
-PORTS = {"mqtt": 1883, "mqtts": 8883}
 #: Exit code of what was refused because it is damaged.
 REFUSED = 4
 
 
 @click.command()
-@click.option(
-    "--store",
-    default=lambda: os.environ.get("EDGE_FLEET_STORE", STORE),
-    metavar="URL",
-    help=f"Where it is kept (default: $EDGE_FLEET_STORE, {STORE}).",
-)
+@store_option
 @click.option("--from", "folder", type=click.Path(path_type=Path), metavar="DIR", help="A stick.")
-@click.option("--broker", metavar="URL", help="mqtt://HOST[:PORT] or mqtts://HOST[:PORT].")
-@click.option("--username", help="For the broker.")
-@click.option("--password-file", type=click.Path(path_type=Path), help="Holds the password.")
-@click.option("--ca", type=click.Path(path_type=Path), help="Who signed the broker [the system's].")
-@click.option("--cert", type=click.Path(path_type=Path), help="The client's certificate.")
-@click.option("--key", type=click.Path(path_type=Path), help="Its key.")
-@click.option(
-    "--client-id",
-    default="edge-fleet-collect",
-    show_default=True,
-    help="The broker keeps what comes for this name; one collector each.",
-)
+@broker_options("edge-fleet-collect")
 @click.option("--for", "seconds", type=click.FloatRange(0), help="Receive so long. [until ctrl-C]")
 @click.option("--heal", is_flag=True, help="Ask devices to send again what is missing.")
 @click.option("--gaps", is_flag=True, help="Then tell what is missing; exit 1 if anything is.")
@@ -74,9 +53,9 @@ def command(
         raise UsageError("there is nothing to do", "say --broker URL, --from DIR or --gaps")
     if heal and broker is None:
         raise UsageError("--heal asks devices by MQTT", "say --broker URL, too")
-    address = None if broker is None else _address(broker, login)
+    address = None if broker is None else broker_address(broker, login)
     code = 0
-    with open_archive(_path(store)) as archive:
+    with open_archive(archive_path(store)) as archive:
         if folder is not None:
             code = _read_stick(folder, archive, quiet=gaps and as_json, as_json=as_json)
         if address is not None:
@@ -132,7 +111,7 @@ def _receive(subscriber: Subscriber, seconds: float | None, *, quiet: bool) -> N
     import logging
 
     logging.basicConfig(format="edge-fleet: %(message)s", level=logging.INFO)
-    subscriber.run(_end(seconds))
+    subscriber.run(until_told(seconds))
     if not quiet:
         _tell_received(subscriber)
 
@@ -148,7 +127,7 @@ def _tell_received(subscriber: Subscriber) -> None:
     click.echo(", ".join(parts))
 
 
-def _end(seconds: float | None) -> Callable[[], bool]:
+def until_told(seconds: float | None) -> Callable[[], bool]:
     import signal
 
     asked: list[int] = []
@@ -169,64 +148,3 @@ def _tell_gaps(archive: Archive, as_json: bool) -> int:
         for line in report.words(streams, refused):
             click.echo(line)
     return 0 if report.is_complete(streams) else 1
-
-
-# --- what the options mean ------------------------------------------------------------------------
-
-
-def _path(store: str) -> Path:
-    if not store.startswith("sqlite:///") or store == "sqlite:///":
-        raise UsageError(f"{store} is no store that is known here", "write sqlite:///FILE")
-    return Path(store.removeprefix("sqlite:///"))
-
-
-def _address(broker: str, login: dict[str, str | Path | None]) -> Address:
-    from edge_fleet.subscriber import Address
-
-    try:
-        url = urlsplit(broker if "://" in broker else f"mqtt://{broker}")
-        host, port = url.hostname, url.port
-    except ValueError as fault:
-        raise UsageError(f"{broker}: {fault}", "write mqtt://HOST:PORT") from None
-    if url.scheme not in PORTS or not host or url.path.strip("/") or url.password:
-        raise UsageError(
-            f"{broker} is no broker's address",
-            "write mqtt://HOST:PORT; a password: --password-file",
-        )
-    username = login["username"] or (unquote(url.username) if url.username else None)
-    return Address(
-        host,
-        port or PORTS[url.scheme],
-        str(login["client_id"]),
-        None if username is None else str(username),
-        _password(login["password_file"]),
-        _tls(url.scheme, login),
-    )
-
-
-def _password(file: str | Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return Path(file).read_text("utf-8").rstrip("\n")
-    except UnicodeDecodeError:
-        raise UsageError(f"{file} holds no text", "write the password into it") from None
-
-
-def _tls(scheme: str, login: dict[str, str | Path | None]) -> SSLContext | None:
-    import ssl
-
-    files = [login[name] for name in ("ca", "cert", "key")]
-    if scheme != "mqtts":
-        if any(files):
-            raise UsageError("--ca, --cert and --key are for TLS", "write mqtts://HOST:PORT")
-        return None
-    try:
-        context = ssl.create_default_context(cafile=files[0])
-        if files[1] is not None:
-            context.load_cert_chain(files[1], files[2])
-    except OSError as fault:
-        raise UsageError(
-            f"the TLS files cannot be used: {fault}", "check --ca, --cert, --key"
-        ) from None
-    return context
