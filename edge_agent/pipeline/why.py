@@ -261,6 +261,10 @@ def _tones(n: Numbers) -> str:
     return f"grey {_number(n['level'])}, spread {_number(n['spread'])}{soft}"
 
 
+def _store(n: Numbers) -> str:
+    return f"store: event {n['event']} was given up, {n['reason']}"
+
+
 def _where(n: Numbers) -> str:
     return f"in zone {_name(n['zone'])}" if n["zone"] else "in the picture"
 
@@ -289,7 +293,8 @@ _PHRASES: dict[str, Callable[[Numbers], str]] = {
     "schedule": _schedule,
     "cooldown": _cooldown,
     "max_per_hour": _max_per_hour,
+    "store": _store,
 }
 
 #: Every stage that the rules decide.
-STAGES = tuple(_PHRASES)
+STAGES = tuple(stage for stage in _PHRASES if stage != "store")

@@ -28,7 +28,8 @@ def fold(bodies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         window.latency = merge(window.latency, parse(body["latency"]))
     until = max(parse_rfc3339(body["to"]) for body in bodies)
     ledger = add(*(body["ledger"] for body in bodies))
-    account = WindowAccount(_counts(ledger), ledger.get("unaccounted_s", 0.0))
+    given_up = add(*(body.get("given_up", {}) for body in bodies))
+    account = WindowAccount(_counts(ledger), ledger.get("unaccounted_s", 0.0), given_up=given_up)
     folded = document(window, until, account)
     covered = _coverage([body["coverage"] for body in bodies if body.get("coverage")])
     if len(to_bytes(folded | {"coverage": covered})) > DATA_LIMIT:

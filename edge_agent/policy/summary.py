@@ -87,6 +87,7 @@ class WindowAccount:
 
     `ledger`: the frames decided in it. `unaccounted_s`: seconds before it whose account a power cut
     took. `coverage`: per rule the seconds that were settled meanwhile. `drift`: see `drift.py`.
+    `given_up`: by priority the events that were seen and could not be kept, for want of a disk.
     """
 
     ledger: Ledger = Ledger()
@@ -94,6 +95,7 @@ class WindowAccount:
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     heat: Heat = Heat()
     drift: Mapping[str, float] | None = None
+    given_up: Mapping[str, int] = field(default_factory=dict)
 
 
 def document(window: Window, until: float, account: WindowAccount) -> dict[str, Any]:
@@ -104,6 +106,8 @@ def document(window: Window, until: float, account: WindowAccount) -> dict[str, 
         body = _document(window, (names, buckets), until, frames)
         body["coverage"] = _coverage_document(account.coverage, names)
         body |= _heat_document(account.heat)
+        if account.given_up:
+            body["given_up"] = dict(account.given_up)
         if account.drift is not None:
             body["drift"] = dict(account.drift)
         if len(to_bytes(body)) <= DATA_LIMIT:
@@ -111,6 +115,10 @@ def document(window: Window, until: float, account: WindowAccount) -> dict[str, 
     del body["temperature"], body["point"]  # `health` and `status` tell them too
     if len(to_bytes(body)) > DATA_LIMIT:
         body.pop("drift", None)
+    if len(to_bytes(body)) > DATA_LIMIT and account.given_up:
+        body["given_up"] = {"all": sum(account.given_up.values())}
+    if len(to_bytes(body)) > DATA_LIMIT:
+        body["ledger"] = _ledger_document(account, 0, fewest=0)
     return body
 
 
@@ -188,13 +196,15 @@ def _longest(causes: Mapping[str, float], most: int) -> dict[str, float]:
     return table
 
 
-def _ledger_document(account: WindowAccount, most: int) -> dict[str, Any]:
+def _ledger_document(
+    account: WindowAccount, most: int, fewest: int = FEWEST_REASONS
+) -> dict[str, Any]:
     ledger = account.ledger
     skipped = {reason: count for reason, count in ledger.skipped.items() if count}
     frames: dict[str, Any] = {
         "captured": ledger.captured,
         "inferred": ledger.inferred,
-        "skipped": _most_frequent(skipped, max(most, FEWEST_REASONS)),
+        "skipped": _most_frequent(skipped, max(most, fewest)),
         "failed": ledger.failed,
     }
     if account.unaccounted_s:

@@ -43,6 +43,8 @@ class Hindsight:
     def verdict(self) -> str:
         """What came of it, in one sentence."""
         frames = self.window
+        if any(_was_given_up(miss) for miss in self.misses):
+            return "An event was raised then and could not be kept: the disk took no writes."
         if any(_was_open(stored, self.time) for stored in self.events):
             return "An event was open at that moment."
         if self.events:
@@ -105,11 +107,11 @@ def document(found: Hindsight) -> dict[str, Any]:
 
 
 def _closest(entries: Iterable[Judged], time: float) -> list[Judged]:
-    """Of each rule, or reason of a skip, the one closest in time."""
+    """Of each rule, or reason of a skip, the one closest in time; what was raised stands apart."""
     found: dict[object, Judged] = {}
     for entry in sorted(entries, key=lambda each: (abs(each.time - time), -len(each.decisions))):
         kind = entry.rule or entry.decisions[0].numbers.get("reason")
-        found.setdefault(kind, entry)
+        found.setdefault((kind, _was_given_up(entry)), entry)
     return list(found.values())
 
 
@@ -125,6 +127,10 @@ def _events(reader: Reader, pipeline: str, time: float) -> tuple[StoredEvent, ..
 def _was_open(stored: StoredEvent, time: float) -> bool:
     event = stored.event
     return event.opened <= time and (event.closed is None or time <= event.closed)
+
+
+def _was_given_up(miss: Judged) -> bool:
+    return miss.decisions[-1].stage == "store"
 
 
 def _gap(reader: Reader, row: FramesRow | None, pipeline: str, moments: tuple[float, float]) -> str:

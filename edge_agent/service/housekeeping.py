@@ -72,6 +72,7 @@ class Housekeeping:
         self._publisher = publisher
         self._flushed = self._summed = surroundings.now()
         self._before: dict[str, Ledger] = {}  # at the last summary, per pipeline
+        self._given_up: dict[str, Counter[str]] = {}  # then, events by priority
         self._unaccounted = dict(unaccounted)  # not yet told in a summary, seconds per pipeline
         self._summaries: deque[Batch] = deque(maxlen=MOST_WAITING)  # not yet written
         self._wear = WearAccount(self._store, self._flushed)
@@ -182,13 +183,26 @@ class Housekeeping:
             heat = Heat(temperature, self._surroundings.board.points.point(name))
             baseline = self._baseline(name, runner.assembled.model.sha256)
             drift = baseline.look(window.sight)
-            account = WindowAccount(decided, unaccounted_s, self._proof.share(name), heat, drift)
+            account = WindowAccount(
+                decided,
+                unaccounted_s,
+                self._proof.share(name),
+                heat,
+                drift,
+                self._newly_given_up(name, runner.recorder.given_up),
+            )
             body = document(window, now, account)
             self._before[name] = ledger
             summaries.append(Summary(name, window.opened, now, dump(body)))
             drafts.append(self._draft(place, now, dump(body)))
         self._summaries.append(Batch(messages=tuple(drafts), summaries=tuple(summaries)))
         self._summed = now
+
+    def _newly_given_up(self, pipeline: str, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """Since the last summary; after a reload a pipeline's count begins anew."""
+        before, now = self._given_up.get(pipeline, Counter()), Counter(counts)
+        self._given_up[pipeline] = now
+        return now - before if before <= now else now
 
     def _baseline(self, pipeline: str, model: str) -> Baseline:
         """What drift is measured against; anew where the model is another than before."""
@@ -242,6 +256,11 @@ class Housekeeping:
         ]
         reasons += [
             {"code": each.code, "since": told(self._began)} for each in self._store.troubles
+        ]
+        reasons += [
+            {"code": "events_given_up", "since": told(each.since)}
+            for each in (runner.recorder.undeclared for runner in watch.runners.values())
+            if each.since is not None
         ]
         if self._store.database.refusal is None:
             self._refused_since = None

@@ -2,14 +2,15 @@
 
 An event is acknowledged when its commit has returned; the log line is written after that. Evidence
 is on the disk before the event refers to it. In the service a write that the disk refuses waits, in
-order and bounded, and is offered again with the next one: inference goes on meanwhile. Read
-`store/record.py` next.
+order and bounded (`waiting.py`), and is offered again with the next one, or as soon as the disk
+takes writes of anybody: inference goes on meanwhile. What is given up is counted, and told in the
+store when it takes that (`why`). Read `store/record.py` next.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge_agent.config.explain import PipelineSpec
 from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import About, alert_document, detection_document, dump, rounded
+from edge_agent.service.waiting import Entry, GivenUp, Waiting
 from edge_agent.store.evidence import save_snapshot, save_window
 from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Opened
@@ -27,8 +29,6 @@ from edge_agent.types import Decision, Event, Outcome, Priority
 log = logging.getLogger("edge_agent.events")
 
 URGENT = 0  # an alert leaves before everything else
-#: Writes that wait for the disk at most; beyond it the oldest is given up, and the log says so.
-MOST_WAITING = 200
 
 
 @frozen
@@ -47,24 +47,6 @@ class Desk:
     patient: bool = False  # what the disk refuses waits; otherwise it is an error
 
 
-@frozen
-class Entry:
-    """One transaction that is to be written."""
-
-    opened: tuple[Event, ...]
-    closed: tuple[Event, ...]
-    batch: Batch
-
-    def without(self, unknown: set[str]) -> Entry:
-        """The same but for the closing of events that the store never heard of."""
-        if unknown.isdisjoint(event.id for event in self.closed):
-            return self
-        closed = tuple(event for event in self.closed if event.id not in unknown)
-        gone = {f"{event}/close" for event in unknown}
-        messages = tuple(draft for draft in self.batch.messages if draft.id not in gone)
-        return Entry(self.opened, closed, replace(self.batch, closed=closed, messages=messages))
-
-
 class Recorder:
     """Writes the events of one pipeline. Only its worker uses it."""
 
@@ -72,28 +54,35 @@ class Recorder:
         self._desk = desk
         self._rules = {rule.name: rule for rule in desk.spec.rules}
         self._evidence: dict[str, tuple[Mapping[str, Any], ...]] = {}  # of open events
-        self._waiting: deque[Entry] = deque()
-        self._given_up: set[str] = set()  # events whose opening was, and which are open still
+        self._waiting = Waiting()
         self._refusal = ""
+        self.given_up: Mapping[str, int] = {}  # events by priority, since the start
+        self.undeclared = GivenUp()  # of these, what the store has not been told yet
         self.opened = 0
         self.opened_by_rule: Counter[tuple[str, str]] = Counter()  # and priority
         self.closed = 0
 
     @property
     def waiting(self) -> int:
-        """Writes that the disk has refused so far, and that are offered again."""
+        """Events that the disk has refused so far, and that are offered again."""
         return len(self._waiting)
 
     def record(self, outcome: Outcome) -> tuple[Event, ...]:
         """Store what opened and closed; the closed events with their evidence."""
         if not (outcome.opened or outcome.closed):
+            self.retry()
             return ()
         opened = tuple(self._with_evidence(event, outcome) for event in outcome.opened)
         return self._commit(opened, outcome.closed)
 
     def close(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """Store events that were closed by a stop or by the end of the input."""
-        return self._commit((), events) if events or self._waiting else ()
+        return self._commit((), events) if events or self._waiting or self.undeclared.total else ()
+
+    def retry(self) -> None:
+        """Write what waits, if the disk took something since it refused that."""
+        if self._refusal and self._desk.store.database.refusal is None:
+            self._write()
 
     def _commit(self, opened: tuple[Event, ...], closed: tuple[Event, ...]) -> tuple[Event, ...]:
         closed = tuple(
@@ -110,37 +99,50 @@ class Recorder:
         self.opened += len(opened)
         self.opened_by_rule.update((event.rule, event.priority.value) for event in opened)
         self.closed += len(closed)
-        self._waiting.append(Entry(opened, closed, batch))
+        self._waiting.add(Entry(opened, closed, batch))
         self._write()
         return closed
 
     def _write(self) -> None:
         """Write what waits, in order, until the disk refuses."""
-        while self._waiting:
-            entry = self._waiting[0].without(self._given_up)
-            try:
+        try:
+            while (entry := self._waiting.first) is not None:
                 self._desk.store.record(entry.batch)
-            except EdgeError as refusal:
-                if not self._desk.patient:
-                    raise
-                self._wait_for_the_disk(refusal)
-                return
-            self._given_up -= {event.id for event in self._waiting.popleft().closed}
+                self._waiting.written()
+                self._tell(entry.opened, entry.closed)
+                if entry.batch.messages:
+                    self._desk.committed()
+            if self.undeclared.total:
+                self._desk.store.record(Batch(judged=self.undeclared.judged))
+                log.warning(
+                    "events given up are told of in the store count=%d; see: edge-agent why"
+                    " --pipeline %s --at TIME",
+                    self.undeclared.total,
+                    self._desk.spec.name,
+                )
+                self.undeclared = GivenUp()
             self._refusal = ""
-            self._tell(entry.opened, entry.closed)
-            if entry.batch.messages:
-                self._desk.committed()
+        except EdgeError as refusal:
+            if not self._desk.patient:
+                raise
+            self._wait_for_the_disk(refusal)
 
     def _wait_for_the_disk(self, refusal: EdgeError) -> None:
         if self._refusal != refusal.message:  # once per change
             self._refusal = refusal.message
             log.error("events wait for the disk reason=%r", refusal.message)
-        if len(self._waiting) > MOST_WAITING:
-            lost = self._waiting.popleft()
-            self._given_up |= {event.id for event in lost.opened}
-            self._given_up -= {event.id for event in lost.closed}
-            for event in (*lost.opened, *lost.closed):
-                log.error("event given up, the disk took nothing for too long id=%s", event.id)
+        lost = self._waiting.give_up()
+        if not lost:
+            return
+        self.undeclared = self.undeclared.and_also(lost, refusal.message)
+        self.given_up = GivenUp(self.given_up).and_also(lost, "").counts
+        for event in lost:
+            log.error(
+                "event given up, the disk took nothing for too long id=%s rule=%s priority=%s",
+                event.id,
+                event.rule,
+                event.priority.value,
+            )
 
     def _draft(self, event: Event) -> Draft:
         phase = "open" if event.closed is None else "close"

@@ -106,6 +106,11 @@ class Runner:
             self.beat.begin("asking for a known answer", QUESTION_S)
             self.known.ask(now)
 
+    def retry(self) -> None:
+        """No frame came: whatever waits for the disk is offered again where it takes writes."""
+        with self._lock:
+            self.recorder.retry()
+
     def away(self, seconds: float) -> None:
         """The source was lost for so long, and began anew."""
         with self._lock:

@@ -132,7 +132,17 @@ def _broker(facts: UplinkFacts, told: Told) -> Document:
 
 
 def _pipeline(ledger: Ledger) -> Document:
-    unknown = ("fps", "model", "engine", "threads", "chosen", "invoke_ms", "open_events", "point")
+    unknown = (
+        "given_up",
+        "fps",
+        "model",
+        "engine",
+        "threads",
+        "chosen",
+        "invoke_ms",
+        "open_events",
+        "point",
+    )
     return {"ledger": frames_document(ledger), **dict.fromkeys(unknown)}
 
 
@@ -142,6 +152,7 @@ def _pipelines(watch: Watch, surroundings: Surroundings) -> Document:
         assembled = runner.assembled
         found[name] = {
             **_pipeline(runner.account.ledger()),
+            "given_up": dict(runner.recorder.given_up),
             "fps": round(runner.rate.per_second(surroundings.now()), 2),
             "model": f"{assembled.about.model} {assembled.about.version}",
             "engine": f"{assembled.engine.name} {assembled.engine.version}",
@@ -210,6 +221,11 @@ def _lie_reasons(watch: Watch, now: float) -> list[dict[str, str]]:
 def _disk_reasons(watch: Watch, store: Store) -> list[dict[str, str]]:
     """What is to be known of the database, and what the disk does not take."""
     found = [_reason(each.code, each.message, each.next) for each in store.troubles]
+    for name, runner in watch.runners.items():
+        if counts := runner.recorder.undeclared.counts:
+            told = ", ".join(f"{count} of priority {word}" for word, count in counts.items())
+            message = f"pipeline {name} gave up events that the disk did not take: {told}"
+            found.append(_reason("events_given_up", message, "free some space; see: df -h"))
     refusal = store.database.refusal
     if refusal is None:
         return found

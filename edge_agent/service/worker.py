@@ -50,6 +50,7 @@ class Worker:
             runner.beat.begin("waiting for a frame", AROUND_S)
             frame = self._slot.take(WAIT_S)
             if frame is None:
+                runner.retry()
                 if self._slot.has_ended():
                     runner.close(self._surroundings.now(), "ended")
                 continue

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Service
+from running import Service, squares
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +93,39 @@ def test_a_disk_that_fills_up_costs_no_frame_and_no_event(
     eventually(lambda: running.said("event opened"), "the events that waited", 60)
     assert running.stop()[0] == 0
     assert not running.said("event given up")
+
+
+@pytest.mark.acceptance
+def test_what_a_disk_that_stays_full_costs_is_told(
+    service: Callable[..., Service], disk: Path, eventually: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Thousands of small zones: more events than may wait. Those that are gone are told."""
+    config = tmp_path / "config.yaml"
+    start = CONFIG[: CONFIG.index("    rules:")].replace("LAMP", str(tmp_path / "lamp"))
+    config.write_text(start + squares(16, 12).replace("priority: alert", "priority: notice"))
+    running = service(config)
+    eventually(lambda: running.log.exists() and running.said("event opened"), "events", 60)
+    eventually(lambda: (disk / "reserve").exists(), "the reserve", 30)
+    fill(disk)
+    eventually(lambda: "disk_full" in codes(disk), "that the disk is full", 60)
+    fill(disk)
+    eventually(lambda: "events_given_up" in codes(disk), "more than may wait", 400)
+    (disk / "filler").unlink()
+    eventually(lambda: running.said("events given up are told of"), "the account", 60)
+    eventually(lambda: not codes(disk) & {"disk_full", "events_given_up"}, "that it is well", 60)
+    counts = status(disk)["pipelines"]["yard"]["given_up"]
+    time.sleep(2.0)  # for a summary
+    assert running.stop()[0] == 0
+    gone = re.findall(r"event given up, .* id=(\w+)", running.log.read_text("utf-8"))
+    assert counts == {"notice": len(gone)}
+    with sqlite3.connect(disk / "edge.db") as db:
+        stored = {row[0] for row in db.execute("SELECT id FROM events")}
+        told = [row[0] for row in db.execute("SELECT stages FROM decisions WHERE kind = 'miss'")]
+        summaries = [json.loads(row[0]) for row in db.execute("SELECT body FROM summaries")]
+    assert not stored & set(gone)
+    assert all(any(f'"event":"{each}"' in text for text in told) for each in gone[-200:])
+    assert sum(body.get("given_up", {}).get("notice", 0) for body in summaries) == len(gone)
+    print(f"{len(gone)} events given up, each told; {len(stored)} kept")
 
 
 def test_a_read_only_disk_is_watched_on_from_memory(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_agent.policy.coverage import Cause, Coverage
 from edge_agent.policy.envelope import to_bytes
+from edge_agent.policy.fold import fold
 from edge_agent.policy.sketch import merge, parse, quantile
 from edge_agent.policy.summary import DATA_LIMIT, Heat, Window, WindowAccount, document
 from edge_agent.types import (
@@ -90,6 +91,19 @@ def test_what_a_power_cut_took_stands_in_the_ledger() -> None:
     assert body["ledger"]["unaccounted_s"] == 61.0
 
 
+def test_what_the_disk_did_not_take_stands_in_it_and_adds_up() -> None:
+    bodies = [
+        document(Window("p", 0.0), 1.0, WindowAccount(given_up=counts))
+        for counts in ({"alert": 2, "record": 5}, {}, {"record": 1})
+    ]
+    assert [body.get("given_up") for body in bodies] == [
+        {"alert": 2, "record": 5},
+        None,
+        {"record": 1},
+    ]
+    assert fold(bodies)["given_up"] == {"alert": 2, "record": 6}
+
+
 def test_how_hot_it_was_and_what_was_allowed_stand_in_it() -> None:
     heat = Heat((71.234, 75.1), OperatingPoint(4, 2.3456, None, "75.1 C of 75 C"))
     body = document(Window("p", 0.0), 1.0, WindowAccount(heat=heat))
@@ -146,7 +160,10 @@ def test_a_summary_fits_whatever_it_counts(
     covered = {rule: Coverage(count, every_cause, every_cause) for rule, count in rules.items()}
     heat = Heat((104.0, 104.9), OperatingPoint(10, 0.123456, None, "104.9 C of 75.5 C" * 2))
     ledger = Ledger(10**8, 10**7, skipped, 10**6)
-    body = document(window, 1_700_000_300.0, WindowAccount(ledger, 61.04, covered, heat))
+    given_up = {priority.value: 10**6 for priority in Priority}
+    account = WindowAccount(ledger, 61.04, covered, heat, given_up=given_up)
+    body = document(window, 1_700_000_300.0, account)
+    assert sum(body["given_up"].values()) == sum(given_up.values())
     assert len(to_bytes(body)) <= DATA_LIMIT
     assert sum(body["labels"].values()) == window.labels.total()
     assert parse(body["score"]).count == len(scores)

@@ -11,8 +11,11 @@ import pytest
 
 from edge_agent.config.explain import pipeline_spec
 from edge_agent.config.load import load
+from edge_agent.pipeline.why import explain
 from edge_agent.policy.documents import About
-from edge_agent.service.recorder import MOST_WAITING, Desk, Recorder
+from edge_agent.service.hindsight import hindsight
+from edge_agent.service.recorder import Desk, Recorder
+from edge_agent.service.waiting import MOST_WAITING
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import EventFilter
@@ -28,9 +31,9 @@ GATE = Decision("gate", "pass")
 TEXT = "x" * 10_000
 
 
-def event(number: int, closed: float | None = None) -> Event:
+def event(number: int, closed: float | None = None, priority: Priority = Priority.ALERT) -> Event:
     return Event(
-        id=f"{number:016x}", pipeline="p", source="s", rule="r", priority=Priority.ALERT,
+        id=f"{number:016x}", pipeline="p", source="s", rule="r", priority=priority,
         label=None, zone=None, text=TEXT, opened=float(number), seen=float(number), closed=closed,
         close_reason=None if closed is None else "cleared", score_max=0.5, score_median=0.5,
         track=None, count=1, box=None, frame=number, decisions=(GATE,),
@@ -46,13 +49,13 @@ class Disk:
     """A store whose disk is full when we say so, and a recorder that writes to it."""
 
     def __init__(self, store: Store, config: Path) -> None:
-        self._store = store
+        self.store = store
         desk = Desk(store, pipeline_spec(load(config), "p"), ABOUT, patient=True)
         self.recorder = Recorder(desk)
 
     def is_full(self, full: bool) -> None:
         pages = 1 if full else 1 << 30  # SQLite never takes less than there are
-        with self._store.database.reading() as connection:
+        with self.store.database.reading() as connection:
             connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
 
 
@@ -96,9 +99,66 @@ def test_an_event_that_was_given_up_is_never_closed_in_the_store(
         disk.recorder.record(outcome(opened=(event(number),), closed=closed))
     assert disk.recorder.waiting == MOST_WAITING
     lost = [record for record in caplog.records if "event given up" in record.message]
-    assert [record.levelno for record in lost] == [logging.ERROR] * 4  # 0, 1, 2 and the end of 1
+    assert [record.levelno for record in lost] == [logging.ERROR] * 3
     disk.is_full(False)
     last = MOST_WAITING + 2
     disk.recorder.record(outcome(closed=(event(last, last + 0.5), event(0, 999.0))))
     assert disk.recorder.waiting == 0
     assert stored(tmp_path) == dict.fromkeys(range(3, last + 1), True)
+    assert disk.recorder.given_up == {"alert": 3}
+
+
+def test_alerts_are_the_last_to_be_given_up(disk: Disk, tmp_path: Path) -> None:
+    """Of each three events one is an alert, one a notice, one a record; each closes at once."""
+    priorities = (Priority.RECORD, Priority.ALERT, Priority.NOTICE)
+    many = MOST_WAITING * 3 // 2
+    disk.is_full(True)
+    for number in range(1, many + 1):
+        opened = event(number, None, priorities[number % 3])
+        disk.recorder.record(outcome(opened=(opened,)))
+        closed = event(number, number + 0.5, priorities[number % 3])
+        disk.recorder.record(outcome(closed=(closed,)))
+    assert disk.recorder.waiting == MOST_WAITING
+    assert disk.recorder.given_up == {"record": MOST_WAITING // 2}
+    for number in range(many + 1, many + MOST_WAITING):
+        disk.recorder.record(outcome(opened=(event(number),)))
+    half = MOST_WAITING // 2
+    assert disk.recorder.given_up == {"alert": half - 1, "notice": half, "record": half}
+    disk.is_full(False)
+    disk.recorder.record(outcome(opened=(event(9999),)))
+    kept = stored(tmp_path)
+    assert all(number % 3 == 1 or number > many for number in kept)
+    assert len(kept) == MOST_WAITING + 1
+
+
+def test_what_was_given_up_is_told_in_the_store_when_it_takes_that(
+    disk: Disk, tmp_path: Path
+) -> None:
+    disk.is_full(True)
+    for number in range(MOST_WAITING + 1):
+        disk.recorder.record(outcome(opened=(event(number),)))
+    undeclared = disk.recorder.undeclared
+    assert (undeclared.counts, undeclared.since) == ({"alert": 1}, 0.0)
+    disk.is_full(False)
+    disk.recorder.record(outcome(opened=(event(9999),)))
+    assert disk.recorder.undeclared.total == 0
+    assert disk.recorder.given_up == {"alert": 1}  # since the start
+    with open_reader(tmp_path) as reader:
+        found = hindsight(reader, "p", 0.0, 9999.0)
+    assert "could not be kept: the disk took no writes" in found.verdict
+    (miss,) = found.misses
+    assert [decision.stage for decision in miss.decisions] == ["gate", "store"]
+    assert miss.decisions[-1].numbers["event"] == event(0).id
+    assert explain(miss.decisions)[1].startswith("stop   store: event 0000000000000000 was given")
+
+
+def test_what_waits_is_written_without_a_further_event(disk: Disk, tmp_path: Path) -> None:
+    disk.is_full(True)
+    disk.recorder.record(outcome(opened=(event(1),)))
+    disk.recorder.retry()
+    disk.is_full(False)
+    disk.recorder.record(outcome())  # nobody has written anything yet: the disk is left alone
+    assert stored(tmp_path) == {}
+    disk.store.keep_wear("[]")
+    disk.recorder.record(outcome())
+    assert stored(tmp_path) == {1: False}

@@ -21,15 +21,15 @@ from edge_agent.host.clock import Clock
 from edge_agent.policy.wear import Wear, from_text, to_text
 from edge_agent.service.capture import SourceFacts
 from edge_agent.service.control import ask
-from edge_agent.service.recorder import Entry
 from edge_agent.service.status import LONG_QUEUE, live_status, stored_status
 from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.waiting import Entry, GivenUp
 from edge_agent.service.watch import House, Watch
 from edge_agent.service.wear import WearAccount
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Batch, Draft, FramesRow
-from edge_agent.types import Skip
+from edge_agent.types import Event, Priority, Skip
 from edge_agent.uplink.client import Broker
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher, UplinkFacts
@@ -178,16 +178,25 @@ def test_a_frame_that_failed_is_told_for_a_minute(
 def test_events_that_the_disk_does_not_take_are_told(
     watch: Watch, store: Store, surroundings: Surroundings
 ) -> None:
-    waiting = watch.runners["yard"].recorder._waiting
-    waiting.append(Entry((), (), Batch()))
+    recorder = watch.runners["yard"].recorder
+    shown = Event(
+        id="0" * 16, pipeline="yard", source="庭", rule="侵入", priority=Priority.ALERT,
+        label=None, zone=None, text="", opened=0.0, seen=0.0, closed=None, close_reason=None,
+        score_max=0.5, score_median=0.5, track=None, count=1, box=None, frame=0,
+    )  # fmt: skip
+    recorder._waiting.add(Entry((shown,), (), Batch()))
+    recorder.undeclared = GivenUp().and_also((shown,), "no space")
     store.database.refusal = NoRoom("no space is left on the disk of edge.db", "see: df -h")
     try:
         status = valid(live_status(watch, store, surroundings, None))
         assert "disk_refuses" in codes(status)
         assert "1 events wait in memory" in str(status["reasons"])
+        assert "events_given_up" in codes(status)
+        assert "gave up events that the disk did not take: 1 of priority" in str(status["reasons"])
         assert status["verdict"] == "degraded"
     finally:
-        waiting.clear()
+        recorder._waiting.written()
+        recorder.undeclared = GivenUp()
         store.database.refusal = None
 
 
