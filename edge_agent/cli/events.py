@@ -232,6 +232,7 @@ def _lines(stored: StoredEvent, zone: Zone) -> list[str]:
 def _words(stored: StoredEvent, here: Place, label: str) -> list[str]:
     from edge_agent.cli.render import wrapped
     from edge_agent.pipeline.sentence import score_text
+    from edge_agent.policy.documents import evidence_word
     from edge_agent.service.moments import local, zone_of
 
     event, about, zone = stored.event, stored.about, zone_of(here.timezone)
@@ -256,6 +257,5 @@ def _words(stored: StoredEvent, here: Place, label: str) -> list[str]:
         lines += wrapped(f"  {name:<8}", fact) if fact else []
     # Paths stay whole, so that they can be copied.
     for item in event.evidence:
-        what = "window " if item.get("kind") == "window" else "picture"
-        lines.append(f"  {what} {here.state / str(item['path'])}")
+        lines.append(f"  {evidence_word(item):<7} {here.state / str(item['path'])}")
     return [*lines, f"next: {to_type(f'why {event.id[:8]}')}"]

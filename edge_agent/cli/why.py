@@ -65,6 +65,7 @@ def _tell_event(stored: StoredEvent, here: Place, as_json: bool) -> None:
 def _event_lines(stored: StoredEvent, here: Place) -> list[str]:
     from edge_agent.cli.render import duration, wrapped
     from edge_agent.pipeline.why import explain
+    from edge_agent.policy.documents import evidence_word
     from edge_agent.service.moments import local, zone_of
 
     event, zone = stored.event, zone_of(here.timezone)
@@ -81,12 +82,7 @@ def _event_lines(stored: StoredEvent, here: Place) -> list[str]:
         *_printable(explain(event.decisions)),
     ]
     tail = wrapped("advice: ", event.advice) if event.advice else []
-    # The kinds are words for people: a window of a signal is no picture.
-    words = {"window": "window", "clip": "clip"}
-    tail += [
-        f"{words.get(str(each.get('kind')), 'picture')}: {here.state / str(each['path'])}"
-        for each in event.evidence
-    ]
+    tail += [f"{evidence_word(each)}: {here.state / str(each['path'])}" for each in event.evidence]
     return [*lines, "", *tail] if tail else lines
 
 

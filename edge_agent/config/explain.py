@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -21,7 +21,7 @@ from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import CameraEventsSpec
 from edge_agent.pipeline.gate import GateSpec
 from edge_agent.pipeline.motion import MotionSpec
-from edge_agent.pipeline.rulespec import Kind, RuleSpec
+from edge_agent.pipeline.rulespec import Clip, Kind, RuleSpec
 from edge_agent.pipeline.schedule import Schedule
 from edge_agent.pipeline.zones import Line, Zone
 from edge_agent.types import Polygon, Priority
@@ -151,7 +151,9 @@ def _rule_document(rule: RuleSpec) -> dict[str, Any]:
     if not rule.switched:
         del stated["switched"]  # so that rules of older versions have the hash they had
     del stated["output"]  # what an event switches on says nothing of how it was judged
+    kept = [asdict(kind) if isinstance(kind, Clip) else kind for kind in rule.evidence]
     return stated | {
+        "evidence": kept,
         "min_score": "model" if rule.min_score is None else rule.min_score,
         "schedule": rule.schedule and rule.schedule.text,
         "priority": rule.priority.value,

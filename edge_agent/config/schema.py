@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from edge_agent.config.commands import Allowed, Commands
+from edge_agent.config.evidence import Evidence
 from edge_agent.config.values import (
     Area,
     AsText,
@@ -243,8 +244,10 @@ class RuleKeys(Part):
         None,
     )
     advice: SomeText | None = key("What to do about it.", None)
-    evidence: tuple[Literal["snapshot", "window"], ...] = key(
-        "What is kept with the event: a picture, of a signal the window.", (), strict=False
+    evidence: Evidence = key(
+        "What is kept with the event: a picture, of a signal the window, of both a clip.",
+        (),
+        strict=False,
     )
     output: OutputName | None = key("An output that is on while an event is open.", None)
 

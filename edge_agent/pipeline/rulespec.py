@@ -30,6 +30,15 @@ class Kind(StrEnum):
 
 
 @frozen
+class Clip:
+    """What was seen from `pre_s` before an event opens until `post_s` after, at most `max_mb`."""
+
+    pre_s: float = 5.0
+    post_s: float = 5.0
+    max_mb: float = 16.0
+
+
+@frozen
 class RuleSpec:
     """One rule, as the configuration says it; None where it says nothing. See docs/rules.md.
 
@@ -61,7 +70,7 @@ class RuleSpec:
     priority: Priority = Priority.NOTICE
     text: str | None = None
     advice: str | None = None
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[str | Clip, ...] = ()
     output: str | None = None
 
     @property
@@ -75,6 +84,15 @@ class RuleSpec:
         if self.switched:
             return Kind.SWITCH
         return Kind.PRESENCE if self.count is None else Kind.COUNT
+
+    @property
+    def still(self) -> str | None:
+        """What is kept of the one frame that opened the event: "snapshot", "window" or nothing."""
+        return next((kind for kind in self.evidence if isinstance(kind, str)), None)
+
+    @property
+    def clip(self) -> Clip | None:
+        return next((kind for kind in self.evidence if isinstance(kind, Clip)), None)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -35,6 +35,12 @@ class About:
     config_sha256: str
 
 
+def evidence_word(entry: Mapping[str, Any]) -> str:
+    """What a person calls a piece of evidence: a window of a signal is no picture."""
+    kind = str(entry.get("kind"))
+    return kind if kind in ("window", "clip") else "picture"
+
+
 def rfc3339(time: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC with milliseconds."""
     moment = _EPOCH + timedelta(milliseconds=round(time * 1000))
@@ -109,9 +115,13 @@ def event_document(event: Event, about: About) -> dict[str, Any]:
 
 
 def alert_document(event: Event, about: About) -> dict[str, Any]:
-    """The body of an `alert` message: `event/1` without its decisions, with its phase."""
+    """The body of an `alert` message: `event/1` without its decisions, with its phase.
+
+    Clips are told by `detail`: whether there is one yet when an event closes is chance.
+    """
     document = event_document(event, about)
     del document["decisions"]
+    document["evidence"] = [each for each in document["evidence"] if each["kind"] != "clip"]
     document["phase"] = "open" if event.closed is None else "close"
     return document
 

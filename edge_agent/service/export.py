@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from edge_agent.errors import EdgeError, NoRoom, UsageError
-from edge_agent.policy.documents import dump, event_document
+from edge_agent.policy.documents import dump, event_document, evidence_word
 from edge_agent.store.rows import StoredEvent
 
 Events: TypeAlias = Sequence[StoredEvent]
@@ -116,5 +116,4 @@ def _evidence(events: Events, state: Path) -> Iterator[tuple[Path, str]]:
     """Where it lies, and the word for its kind."""
     for stored in events:
         for item in stored.event.evidence:
-            kind = "window" if item.get("kind") == "window" else "picture"
-            yield state / str(item["path"]), kind
+            yield state / str(item["path"]), evidence_word(item)

@@ -20,6 +20,7 @@ from edge_agent.config.explain import PipelineSpec
 from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import About, alert_document, detection_document, dump, rounded
+from edge_agent.service.clips import Clips
 from edge_agent.service.waiting import Entry, GivenUp, Waiting
 from edge_agent.store.evidence import save_snapshot, save_window
 from edge_agent.store.record import Store
@@ -58,6 +59,9 @@ class Recorder:
         self._refusal = ""
         self.given_up: Mapping[str, int] = {}  # events by priority, since the start
         self.undeclared = GivenUp()  # of these, what the store has not been told yet
+        self._clips = (
+            None if desk.evidence is None else Clips(desk.evidence, desk.spec.rules, self.attach)
+        )
         self.opened = 0
         self.opened_by_rule: Counter[tuple[str, str]] = Counter()  # and priority
         self.closed = 0
@@ -69,14 +73,20 @@ class Recorder:
 
     def record(self, outcome: Outcome) -> tuple[Event, ...]:
         """Store what opened and closed; the closed events with their evidence."""
-        if not (outcome.opened or outcome.closed):
+        closed: tuple[Event, ...] = ()
+        if outcome.opened or outcome.closed:
+            opened = tuple(self._with_evidence(event, outcome) for event in outcome.opened)
+            closed = self._commit(opened, outcome.closed)
+        else:
             self.retry()
-            return ()
-        opened = tuple(self._with_evidence(event, outcome) for event in outcome.opened)
-        return self._commit(opened, outcome.closed)
+        if self._clips is not None:
+            self._clips.show(outcome)
+        return closed
 
     def close(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
-        """Store events that were closed by a stop or by the end of the input."""
+        """Store events that were closed by a stop or by the end of the input; no frames follow."""
+        if self._clips is not None:
+            self._clips.close()
         return self._commit((), events) if events or self._waiting or self.undeclared.total else ()
 
     def retry(self) -> None:
@@ -84,10 +94,17 @@ class Recorder:
         if self._refusal and self._desk.store.database.refusal is None:
             self._write()
 
+    def attach(self, event: str, entry: Mapping[str, Any]) -> None:
+        """Evidence that was ready only after the event had been recorded. Raises EdgeError."""
+        if event in self._evidence:
+            self._evidence[event] = (*self._evidence[event], entry)
+        self._desk.store.attach(event, entry)
+
     def _commit(self, opened: tuple[Event, ...], closed: tuple[Event, ...]) -> tuple[Event, ...]:
         closed = tuple(
             replace(event, evidence=self._evidence.pop(event.id, ())) for event in closed
         )
+        self._evidence |= {event.id: event.evidence for event in opened}
         self._desk.raised(opened, closed)
         about = self._desk.about
         drafts = tuple(
@@ -157,10 +174,9 @@ class Recorder:
 
     def _with_evidence(self, event: Event, outcome: Outcome) -> Event:
         rule = self._rules.get(event.rule)
-        if self._desk.evidence is None or rule is None or not rule.evidence:
+        if self._desk.evidence is None or rule is None or rule.still is None:
             return event
-        kind = rule.evidence[0]  # a picture has no window, a signal no snapshot
-        save = save_window if kind == "window" else save_snapshot
+        save = save_window if rule.still == "window" else save_snapshot
         try:
             saved = save(
                 self._desk.evidence, event, outcome.frame.data, self._caption(event, outcome)
@@ -170,9 +186,7 @@ class Recorder:
             log.error("no evidence kept event=%s reason=%r", event.id, refusal.message)
             missing = Decision("evidence", "stop", {"reason": refusal.message})
             return replace(event, decisions=(*event.decisions, missing))
-        evidence = ({"kind": kind, **saved},)
-        self._evidence[event.id] = evidence
-        return replace(event, evidence=evidence)
+        return replace(event, evidence=({"kind": rule.still, **saved},))
 
     def _caption(self, event: Event, outcome: Outcome) -> dict[str, Any]:
         """What a person needs to reproduce the detections."""

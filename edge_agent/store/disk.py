@@ -39,13 +39,19 @@ def write_durably(path: Path, data: bytes) -> None:
 
     Missing folders are made. Raises as `disk_errors` does.
     """
+    with written_durably(path) as draft:
+        draft.write_bytes(data)
+
+
+@contextmanager
+def written_durably(path: Path) -> Iterator[Path]:
+    """The same, for who writes by a file's name: what is yielded, which becomes `path`."""
     with disk_errors(path):
         make_folder(path.parent)
-        draft = path.with_name(f".{path.name}.part")
+        draft = path.with_name(f".part.{path.name}")
         try:
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
+            yield draft
+            with draft.open("rb") as file:
                 os.fsync(file.fileno())
             draft.replace(path)
         except OSError:

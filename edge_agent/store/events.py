@@ -85,6 +85,14 @@ def close(connection: sqlite3.Connection, event: Event) -> None:
     )
 
 
+def attach(connection: sqlite3.Connection, event: str, entry: Mapping[str, Any]) -> None:
+    """One more piece of evidence at the end of an event's list."""
+    connection.execute(
+        "UPDATE events SET evidence = json_insert(evidence, '$[#]', json(?)) WHERE id = ?",
+        (dump(dict(entry)), event),
+    )
+
+
 def see(connection: sqlite3.Connection, events: Iterable[Event]) -> None:
     """Bring open events up to date; one that was closed meanwhile stays as it is."""
     connection.executemany(_SEE, [_row(event) for event in events])

@@ -12,11 +12,11 @@ import math
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from edge_agent.frozen import frozen
 from edge_agent.policy.correction import Correction
@@ -231,6 +231,11 @@ class Store:
                     )
                 )
         return interrupted
+
+    def attach(self, event: str, entry: Mapping[str, Any]) -> None:
+        """One more piece of evidence, which is on the disk, to an event that is in this store."""
+        with self.database.transaction() as connection:
+            events.attach(connection, event, entry)
 
     def label(self, label: Label) -> None:
         """What a person said of an event that is in this store."""

@@ -209,3 +209,20 @@ def test_a_store_keeps_events_and_evidence(edge: Run, config: Path, tmp_path: Pa
 def test_nothing_printed_names_this_machine(edge: Run, config: Path, tmp_path: Path) -> None:
     done = edge("replay", SCENE, "-c", config, "--store", tmp_path / "kept")
     assert str(tmp_path) not in done.stdout
+
+
+def test_the_clip_of_an_event_shows_the_pipeline_the_same_event_again(
+    edge: Run, config: Path, tmp_path: Path
+) -> None:
+    clip = "evidence: [snapshot, {clip: {pre_s: 3, post_s: 2}}]"
+    config.write_text(config.read_text().replace("evidence: [snapshot]", clip))
+    assert clip in config.read_text()
+    store = tmp_path / "kept"
+    first = edge("replay", SCENE, "-c", config, "--store", store)
+    event = next(each for each in documents(first.stdout) if each["evidence"])
+    shown = edge("events", "show", event["id"], "--state", store, "--json").stdout
+    (kept,) = (each for each in json.loads(shown)["evidence"] if each["kind"] == "clip")
+    again = edge("replay", store / kept["path"], "-c", config, "--start", kept["from"])
+    assert event["rule"] in {each["rule"] for each in documents(again.stdout)}
+    words = edge("events", "show", event["id"], "--state", store).stdout
+    assert f"clip    {store / kept['path']}" in words

@@ -77,7 +77,14 @@ IN_A_PIPELINE = [
     ("rules: [{name: a, evidence: [window]}]", "6:34: pipelines.people.rules[0].evidence[0]: "
      "there is no window of a picture, allowed: snapshot"),
     ("rules: [{name: a, evidence: [film]}]", "6:34: pipelines.people.rules[0].evidence[0]: "
-     '"film" stands here, allowed: snapshot | window'),
+     '"film" stands here, allowed: snapshot | window | {clip: {pre_s: 5, post_s: 5, max_mb: 16}}'),
+    ("rules: [{name: a, evidence: [clip, {clip: {pre_s: 2}}]}]", "6:33: pipelines.people.rules[0]"
+     ".evidence: clip stands here twice"),
+    ("rules: [{name: a, evidence: [{clip: {pre: 2}}]}]", "6:34: pipelines.people.rules[0]."
+     'evidence[0]: unknown key "pre" at clip (did you mean pre_s?), allowed: pre_s, post_s, '
+     "max_mb"),
+    ("rules: [{name: a, evidence: [{clip: {post_s: 900}}]}]", "6:34: pipelines.people.rules[0]."
+     "evidence[0]: 900 stands at post_s, allowed: 0 to 120"),
     ("rules: [{name: a, priority: alarm}]", "6:33: pipelines.people.rules[0].priority: "
      '"alarm" stands here, allowed: alert | notice | record (did you mean alert?)'),
     ("rules: [{name: a, min_score: high}]", "6:34: pipelines.people.rules[0].min_score: "
