@@ -163,6 +163,9 @@ def _rest(status: dict[str, Any]) -> list[str]:
     if broker is not None:
         reached = "connected" if broker["connected"] else "not connected"
         lines += wrapped("broker    ", f"{broker['broker']}, {reached}")
+        if broker["budget"] is not None:
+            sent, day = broker["budget"]["sent_mb"], broker["budget"]["mb_per_day"]
+            lines.append(f"budget    {sent:.3g} of {day:g} MB by MQTT in the last 24 hours")
     elif status["running"]:
         lines.append("broker    none is configured: nothing leaves the device")
     if status["written_mb_per_day"] is not None:

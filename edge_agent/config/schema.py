@@ -373,6 +373,14 @@ class Drain(Part):
     )
 
 
+class Budget(Part):
+    mb_per_day: Annotated[float, Field(gt=0)] | None = key(
+        "Megabytes (of 1,000,000 bytes) of MQTT in any 24 hours. When they are spent only alerts "
+        "leave; summaries are folded, and all of it is declared. null: no limit.",
+        None,
+    )
+
+
 class State(Part):
     kb_per_day: Annotated[float, Field(ge=1)] | None = key(
         "What `state` may cost a day; the more comes and goes, the longer somebody must have been "
@@ -398,6 +406,7 @@ class Mqtt(Part):
         None,
     )
     drain: Drain = key("How what waited leaves once the broker is back.", Drain())
+    budget: Budget = key("What a day by MQTT may cost.", Budget())
     state: State = key("How the topic that tells what is in sight keeps quiet.", State())
     commands: Commands = key(
         "Which commands may come; each is off unless it stands here.", Allowed()

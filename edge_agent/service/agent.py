@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from edge_agent.service.metrics import Textfile
 from edge_agent.service.opening import open_for_service
 from edge_agent.service.proof import Proof
 from edge_agent.service.scribe import Scribe
+from edge_agent.service.spending import Spending
 from edge_agent.service.start import Start
 from edge_agent.service.status import live_status
 from edge_agent.service.supervisor import Group
@@ -80,6 +82,7 @@ class Agent:
         self._stop = threading.Event()
         self._code = 0
         self._hurried = False
+        self._spending: Spending | None = None  # where a budget is set
         self._inbox: Inbox | None = None  # commands by MQTT, where any is allowed
         self._notifier = Notifier()
         self._reload_wanted = threading.Event()
@@ -260,6 +263,7 @@ class Agent:
             committed=publisher.notify if publisher is not None else lambda: None,
             hopeless=self._hopeless,
             marker=self._starting.marker,
+            spending=self._spending,
         )
 
     def _new_textfile(self) -> Textfile:
@@ -269,12 +273,16 @@ class Agent:
     def _new_publisher(self, clock: Clock) -> Publisher | None:
         if self._config.mqtt is None:
             return None
+        broker = broker_of(self._config.mqtt, self._device())
+        day_mb = self._config.mqtt.budget.mb_per_day
+        if day_mb is not None:
+            self._spending = Spending(self._store, day_mb, self._surroundings.now)
+            broker = replace(broker, meter=self._spending)
         device, identity = self._device(), self._store.identity
         about = self._config.device
         sender = Identity(
             device, identity.store, identity.boot, __version__, about.site, about.tags
         )
-        broker = broker_of(self._config.mqtt, device)
         self._inbox = self._new_inbox(sender.base, self._config.mqtt.commands)
         return Publisher(broker, sender, self._store.outbox, clock, self._inbox)
 

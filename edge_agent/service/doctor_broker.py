@@ -16,11 +16,12 @@ from time import monotonic, perf_counter
 
 from edge_agent import __version__
 from edge_agent.config.explain import resolve_id
-from edge_agent.errors import EdgeError
+from edge_agent.errors import EdgeError, NotRunning
 from edge_agent.host.board import read_board
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.envelope import Sender, encode
 from edge_agent.service.broker import broker_of
+from edge_agent.service.control import ask
 from edge_agent.service.doctor_finding import Case, Said, fail, ok, shell, skipped, warn
 from edge_agent.store.query import open_reader
 from edge_agent.store.rows import Identity
@@ -53,6 +54,8 @@ def broker(case: Case) -> Iterator[Said]:
     except EdgeError as fault:
         yield fail(fault.message, fault.next)  # a password, before any step
         return
+    if config.mqtt.budget.mb_per_day is not None:
+        yield _budget(case)
     meant = replace(meant, client_id=f"{meant.client_id}-doctor", connect_timeout_s=PATIENCE_S)
     done = []
     for said in _steps(meant, device, case):
@@ -95,6 +98,21 @@ def _who(meant: Broker) -> str:
         return f"user {meant.username}"
     shows = meant.tls is not None and meant.tls.cert is not None
     return "the client's certificate says" if shows else "anonymous"
+
+
+def _budget(case: Case) -> Said:
+    """Only the running agent knows how much left."""
+    try:
+        found = (ask(case.state, "status")["broker"] or {}).get("budget")
+    except NotRunning:
+        return skipped("how much of the day's budget left is told by the running agent", "budget")
+    if found is None:
+        return skipped("the running agent has no budget yet", "budget")
+    of = f"{found['sent_mb']:.3g} of {found['mb_per_day']:g} MB left in the last 24 hours"
+    if found["opens"] is None:
+        return ok(of, "budget")
+    message = f"{of}: only alerts leave until {found['opens']}, the rest is folded"
+    return warn(message, "raise mqtt.budget.mb_per_day, or summary.every_s", "budget")
 
 
 def _name(meant: Broker) -> Said:

@@ -66,6 +66,7 @@ class Housekeeping:
     ) -> None:
         self._store = house.store
         self._surroundings = surroundings = house.surroundings
+        self._spending = house.spending
         self._timekeeper = Timekeeper(house.store, surroundings.clock, house.committed)
         self._proof = proof
         self._watch = watch
@@ -131,6 +132,8 @@ class Housekeeping:
                 self._keep_baselines()
             self._flush()
             self._wear.keep(self._surroundings.now(), at_once=at_once)
+            if self._spending is not None:
+                self._spending.keep()
             self._refusal = ""
         except EdgeError as refusal:
             self._patience = self._surroundings.now() + PATIENCE_S
@@ -271,7 +274,12 @@ class Housekeeping:
             {"code": each.code, "since": told(each.since)}
             for each in board_reasons(self._surroundings.board, everything=True)
         ]
-        self._publisher.retained("health", {"reasons": reasons, "expires": []})
+        expires = []
+        budget = None if self._spending is None else self._spending.facts()
+        if budget is not None and budget.spent_since is not None and budget.opens is not None:
+            reasons.append({"code": "budget_spent", "since": told(budget.spent_since)})
+            expires.append({"what": "budget_spent", "at": told(budget.opens)})
+        self._publisher.retained("health", {"reasons": reasons, "expires": expires})
 
     def _draft(self, place: int, now: float, body: str) -> Draft:
         """`place` stands for the pipeline in the id: a name may be too long for 1000 bytes."""

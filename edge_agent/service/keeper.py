@@ -29,6 +29,8 @@ BREATH_S = 0.02
 #: A disk that refuses is tried again so often.
 PATIENCE_S = 5.0
 DAY_S = 86400.0
+#: With the budget spent what waits is folded so often.
+SPARE_S = 10.0
 #: The quota of a store in memory.
 MEMORY_BYTES = 8 * MB
 #: So often a disk is asked again behind a store in memory, and so long its queue is waited for.
@@ -44,6 +46,8 @@ class Keeper:
         self._store = store = house.store
         self._surroundings = house.surroundings
         self._hopeless = house.hopeless
+        self._spending, self._committed = house.spending, house.committed
+        self._spared = -SPARE_S
         self._state = state
         self._lasting = store.troubles
         self._stands_in = store.database.path.parent != state
@@ -68,6 +72,7 @@ class Keeper:
             if not self._stands_in:
                 self._retention.keep_reserve()
                 hold_log(self._store.database)
+            self._spare(now)
             more = self._retention.look(self._limits(), now)
         except Damaged as damage:
             mark(self._state)
@@ -91,6 +96,16 @@ class Keeper:
         waits = self._store.outbox.depth().depth and now - self._began < HOLD_S
         if not waits and is_back(self._state):
             self._hopeless("the store in memory: the disk takes writes again")
+
+    def _spare(self, now: float) -> None:
+        """The day's budget of MQTT is spent: what waits is folded, every so often."""
+        if self._spending is None or now - self._spared < SPARE_S:
+            return
+        self._spared = now
+        with self._spending.held_spent() as doubtful:
+            folded = doubtful is not None and self._retention.spare(now, doubtful)
+        if folded:
+            self._committed()  # the declaration leaves at once
 
     def _make_room(self, now: float) -> None:
         """Raises NoRoom or EdgeError while there is none, Damaged where that is the trouble."""

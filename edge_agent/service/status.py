@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a technician who asks the database of an agent that is down
     from edge_agent.service.surroundings import Surroundings
     from edge_agent.service.watch import Watch
     from edge_agent.store.record import Store
+    from edge_agent.uplink.outbox import BudgetFacts
     from edge_agent.uplink.publisher import Publisher, UplinkFacts
 
 Document: TypeAlias = dict[str, Any]
@@ -51,6 +52,7 @@ def live_status(
         *_source_reasons(sources, surroundings.now()),
         *_pause_reasons(surroundings),
         *_uplink_reasons(uplink, depth),
+        *_budget_reasons(uplink, told),
         *_failure_reasons(watch),
         *_lie_reasons(watch, surroundings.now()),
         *_disk_reasons(watch, store),
@@ -128,7 +130,20 @@ def _output(facts: OutputFacts, told: Told) -> Document:
 
 
 def _broker(facts: UplinkFacts, told: Told) -> Document:
-    return {**asdict(facts), "since": None if facts.since is None else told(facts.since)}
+    return {
+        **asdict(facts),
+        "since": None if facts.since is None else told(facts.since),
+        "budget": None if facts.budget is None else _budget(facts.budget, told),
+    }
+
+
+def _budget(facts: BudgetFacts, told: Told) -> Document:
+    return {
+        "mb_per_day": facts.mb_per_day,
+        "sent_mb": round(facts.sent_mb, 3),
+        "spent_since": None if facts.spent_since is None else told(facts.spent_since),
+        "opens": None if facts.opens is None else told(facts.opens),
+    }
 
 
 def _pipeline(ledger: Ledger) -> Document:
@@ -275,6 +290,18 @@ def _uplink_reasons(uplink: UplinkFacts | None, queue: Depth) -> list[dict[str, 
         message = f"{queue.depth} messages wait to be sent"
         found.append(_reason("backlog", message, "look at the broker, and at what is alerted"))
     return found
+
+
+def _budget_reasons(uplink: UplinkFacts | None, told: Told) -> list[dict[str, str]]:
+    facts = None if uplink is None else uplink.budget
+    if facts is None or facts.opens is None:
+        return []
+    message = (
+        f"the {facts.mb_per_day:g} MB by MQTT of a day are spent: only alerts leave until "
+        f"{told(facts.opens)}, the rest is folded"
+    )
+    step = "raise mqtt.budget.mb_per_day or summary.every_s, or alert of less"
+    return [_reason("budget_spent", message, step)]
 
 
 def _last_sign(last: LastStatus, now: float) -> str:

@@ -32,6 +32,7 @@ from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.service.sharing import Shared
 from edge_agent.service.signals import one_signal
 from edge_agent.service.slot import NewestFrame
+from edge_agent.service.spending import Spending
 from edge_agent.service.standin import Notice
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
@@ -54,6 +55,7 @@ class House:
     committed: Callable[[], None]
     hopeless: Callable[[str], None]
     marker: Marker | None = None
+    spending: Spending | None = None  # where a budget is set
     accounts: dict[str, Account] = field(default_factory=dict)  # by pipeline
     numbers: dict[str, Iterator[int]] = field(default_factory=dict)  # of frames, by source
     #: By pipeline and rule: until when its coverage is written, and why nobody watched since.

@@ -146,6 +146,12 @@ def aged(connection: sqlite3.Connection, boot: int, now: float, keep_s: float) -
     return None if found is None else Before(*found)
 
 
+def life(connection: sqlite3.Connection, boot: int, now: float) -> float:
+    """How old the store is now; `now` is on the clock of that boot."""
+    mine = _of(connection, boot)
+    return 0.0 if mine is None else mine.lived + (now - mine.reading.began)
+
+
 def spans(connection: sqlite3.Connection, time: float) -> list[Span]:
     """Where rows of that moment may stand: in the last two boots that began before it as others
     tell it, in the first after it, and in those of which no clock is known."""

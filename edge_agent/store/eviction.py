@@ -90,9 +90,17 @@ def unsent_summaries(sweep: Sweep) -> bool:
         f" WHERE {outbox.unsent_that_is(urgent=False)} AND topic = 'summary'"
         " AND seq > :after ORDER BY seq LIMIT :batch",
     )
+    return fold_summaries(sweep, rows, 2, "folded")
+
+
+def fold_summaries(sweep: Sweep, rows: list[tuple[Any, ...]], least: int, reason: Reason) -> bool:
+    """Up to `FOLDED` of a pipeline become one, where there are at least so many; whether any did.
+
+    `rows`: seq, pipeline, body, created, clock, boot of unsent summaries, by seq.
+    """
     folded: list[int] = []
     for _, group in groupby(sorted(rows, key=lambda row: (row[1], row[0])), key=lambda row: row[1]):
-        while len(some := list(islice(group, FOLDED))) > 1:
+        while len(some := list(islice(group, FOLDED))) >= least:
             *_, created, clock, boot = some[-1]  # the times of all are brought to its clock
             body = dump(fold([_on_clock_of(sweep, row[5], boot, row[2]) for row in some]))
             # Ids are unique beyond this store, as those of `lost` are.
@@ -100,7 +108,7 @@ def unsent_summaries(sweep: Sweep) -> bool:
             draft = Draft(name, "summary", created, body, clock=clock)
             outbox.insert(sweep.connection, draft, boot)
             folded += [row[0] for row in some]
-    _drop(sweep, ((seq, "summary") for seq in folded), "folded")
+    _drop(sweep, ((seq, "summary") for seq in folded), reason)
     return bool(folded)
 
 

@@ -45,6 +45,8 @@ _SETTLED = "settled"
 _WATCHING = "watching"
 #: The key of `meta` that holds each pipeline's baseline of drift, as JSON.
 _DRIFT = "drift"
+#: The key of `meta` that holds what left by MQTT in the last day, as JSON.
+_BUDGET = "budget"
 
 
 def open_store(state: Path, tuning: Tuning = TUNING) -> Store:
@@ -264,6 +266,21 @@ class Store:
     def keep_baselines(self, text: str) -> None:
         with self.database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_DRIFT, text))
+
+    def life(self, now: float) -> float:
+        """Seconds that this store has lived, as far as it knows; `now` on this boot's own clock."""
+        with self.database.reading() as connection:
+            return clocks.life(connection, self._identity.boot, now)
+
+    def kept_budget(self) -> str:
+        """The account of what left by MQTT, as `keep_budget` left it."""
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (_BUDGET,)).fetchone()
+        return "{}" if row is None else str(row[0])
+
+    def keep_budget(self, text: str) -> None:
+        with self.database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_BUDGET, text))
 
     def keep_wear(self, text: str) -> None:
         with self.database.transaction() as connection:

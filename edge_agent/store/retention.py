@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time as clock
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 from edge_agent.frozen import frozen
-from edge_agent.store import clocks, eviction
+from edge_agent.store import clocks, eviction, sparing
 from edge_agent.store.db import Database
 from edge_agent.store.disk import disk_errors, write_durably
 from edge_agent.store.eviction import HARMLESS, PAINFUL, Evict, Sweep
@@ -182,6 +183,20 @@ class Retention:
                 if clock.monotonic() > until:
                     return True
         return False
+
+    # --- a spent budget --------------------------------------------------------------------------
+
+    def spare(self, now: float, doubtful: Collection[int]) -> bool:
+        """Make less of what waits to leave by MQTT (`sparing.py`); whether any of it went.
+
+        Raises as `look`.
+        """
+        until, found = clock.monotonic() + BUDGET_S, False
+        while clock.monotonic() < until:
+            if not self._sweep(partial(sparing.spare, doubtful=doubtful), now, BATCH):
+                break
+            found = True
+        return found
 
     # --- a full disk -----------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from edge_agent.policy import wire
 from edge_agent.policy.commands import LARGEST
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.inbox import Arrived
-from edge_agent.uplink.outbox import Pace
+from edge_agent.uplink.outbox import Meter, Pace, Unmetered
 
 log = logging.getLogger("edge_agent.uplink")
 
@@ -74,6 +74,7 @@ class Broker:
     connect_timeout_s: float = 10.0
     discovery: str | None = None  # the prefix under which Home Assistant looks for devices
     pace: Pace = field(default_factory=Pace)
+    meter: Meter = field(default_factory=Unmetered)  # what may leave in a day
 
     @property
     def address(self) -> str:
@@ -122,6 +123,7 @@ class Session:
         self.answered = False
         self.refusal: Refusal | None = None
         self.window = WINDOW
+        self.keepalive_s = broker.keepalive_s
         self._broker = broker
         self._bell = bell
         self._max_packet: int | None = None

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_agent.frozen import frozen
+from edge_agent.policy import wire
 from edge_agent.policy.commands import failure
 from edge_agent.policy.correction import corrected
 from edge_agent.policy.envelope import Sender, encode, to_bytes
@@ -27,7 +28,15 @@ from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
 from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox, Reply
 from edge_agent.uplink.lanes import Lanes
-from edge_agent.uplink.outbox import Clock, Identity, Outbox, Pace
+from edge_agent.uplink.outbox import (
+    URGENT,
+    Clock,
+    Identity,
+    Meter,
+    Outbox,
+    Pace,
+    Unmetered,
+)
 from edge_agent.uplink.refusals import Refusals
 from edge_agent.uplink.retained import Retained
 from edge_agent.uplink.suspects import Suspects
@@ -36,6 +45,10 @@ log = logging.getLogger("edge_agent.uplink")
 
 #: MQTT 5, 3.4.2.1: nobody listens; not now, whatever the message; never, whatever the moment.
 _NO_SUBSCRIBERS, _QUOTA, _PAYLOAD_INVALID = 0x10, 0x97, 0x99
+
+
+#: Bytes of CONNECT and its answer beside what names the device; most of it is the last will.
+_CONNECT = 450
 
 
 class Outgoing:
@@ -53,6 +66,7 @@ class Outgoing:
         self.outbox = outbox
         self.clock = clock
         self.pace = pace
+        self.meter: Meter = Unmetered()
         self.retained = Retained(pace.retained_every_s, pace.state_bytes)
         self.refusals = Refusals(pace.refused, pace.tries)
         self.suspects = Suspects(pace.tries)
@@ -140,6 +154,8 @@ class Delivery:
         self._told_of_waiting = False  # the last `health` said that something waits,
         self._health_is_old = False  # and some of that was sent since
         self._told_at = 0.0
+        self._pinged_at = time.monotonic()
+        outgoing.meter.sent(_CONNECT + len(outgoing.identity.base))
         outgoing.retained.touch_all()
         if outgoing.inbox is not None:
             session.subscribe(outgoing.inbox.topics)
@@ -153,7 +169,11 @@ class Delivery:
 
     def step(self, timeout_s: float) -> None:
         """Send what may be sent, wait at most `timeout_s` for answers. Raises Disconnected."""
-        self._fill(time.monotonic())
+        now = time.monotonic()
+        if now - self._pinged_at >= self._session.keepalive_s:
+            self._pinged_at = now
+            self._out.meter.sent(wire.PING)
+        self._fill(now)
         self.settle(timeout_s)
         waited = time.monotonic() - self._told_at >= self._pace.tell_every_s
         if self._health_is_old and (self._is_idle or waited):
@@ -166,6 +186,7 @@ class Delivery:
         for answer in self._session.wait(patience):
             self._take(answer)
         for arrived in self._session.arrived():
+            self._out.meter.sent(wire.publish(arrived.topic, len(arrived.payload)) + wire.PUBACK)
             home = self._out.home
             if home is not None and home.hear(arrived.topic, arrived.payload, arrived.at):
                 continue
@@ -187,6 +208,7 @@ class Delivery:
     def fell(self) -> None:
         """The connection ended: what was in flight may be why."""
         flying = [flight.seq for flight in self._flying.values() if flight.seq is not None]
+        self._out.meter.doubt(flying)
         poison = self._out.suspects.fell(flying, self._alone)
         if poison is not None:
             log.error("a message ends every connection, it is set aside seq=%d", poison)
@@ -214,12 +236,15 @@ class Delivery:
     def _fill(self, now: float) -> None:
         if self._alone is not None:
             return
+        sparing = self._out.meter.is_spent
+        self._lanes.spare(sparing)
         while self.has_room and self._out.inbox and (reply := self._out.inbox.take_reply()):
             self._send_reply(reply, now)
-        while self.has_room and (due := self._out.retained.take_due(now)) is not None:
+        while self.has_room and (due := self._out.retained.take_due(now, sparing)) is not None:
             size = self._send(self._unsequenced(*due), now)
             self._out.retained.left(*due, size, now)
-        if self.has_room and self._out.home and (packet := self._out.home.take_due(now)):
+        home = None if sparing else self._out.home
+        if self.has_room and home and (packet := home.take_due(now)):
             self._send_discovery(packet, now)
         while self.has_room and (message := self._next(now)) is not None:
             self._send(message, now)
@@ -252,9 +277,13 @@ class Delivery:
     def _refused_before(self, now: float) -> Message | None:
         refusals = self._out.refusals
         while (seq := refusals.take_due(now)) is not None:
-            if (row := self._row(seq)) is not None:
+            row = self._row(seq)
+            if row is None:
+                refusals.accepted(seq)
+            elif self._out.meter.is_spent and row.topic not in URGENT:
+                refusals.refused(seq, now, random.random(), counts=False)
+            else:
                 return row
-            refusals.accepted(seq)
         return None
 
     def _row(self, seq: int) -> Message | None:
@@ -290,24 +319,29 @@ class Delivery:
         clock = self._out.clock
         packet = self._out.packet(message, self._sender, clock.told(clock.now()))
         if self._session.fits(packet):
-            mid = self._session.publish(packet)
-            self._flying[mid] = _Flight(message.seq, message.topic, now)
+            self._flying[self._publish(packet)] = _Flight(message.seq, message.topic, now)
             return self._session.size(packet)
         self._report(message.topic, f"larger than the broker allows ({len(packet.payload)} bytes)")
         if message.seq is not None:
             self._give_up(message.seq)
         return 0
 
+    def _publish(self, packet: Packet) -> int:
+        """The number of its answer. Both are counted, also of what is sent again."""
+        mid = self._session.publish(packet)
+        self._out.meter.sent(self._session.size(packet) + wire.PUBACK)
+        return mid
+
     def _send_reply(self, reply: Reply, now: float) -> None:
         packet = Packet(reply.topic, reply.payload, False, reply.correlation)
         if not self._session.fits(packet):
             too_large = failure(reply.id, "too_large", f"the reply has {len(reply.payload)} bytes")
             packet = replace(packet, payload=to_bytes(too_large))
-        self._flying[self._session.publish(packet)] = _Flight(None, "reply", now)
+        self._flying[self._publish(packet)] = _Flight(None, "reply", now)
 
     def _send_discovery(self, packet: Packet, now: float) -> None:
         if self._session.fits(packet):
-            self._flying[self._session.publish(packet)] = _Flight(None, packet.topic, now)
+            self._flying[self._publish(packet)] = _Flight(None, packet.topic, now)
         else:
             bytes_ = len(packet.payload)
             self._report(packet.topic, f"larger than the broker allows ({bytes_} bytes)")
@@ -327,6 +361,7 @@ class Delivery:
         self._has_answered = True
         if flight.seq is not None:
             self._out.suspects.cleared(flight.seq)
+            self._out.meter.settled(flight.seq)
             self._alone = None if flight.seq == self._alone else self._alone
         if answer.refused is not None:
             self._report(flight.topic, answer.refused)

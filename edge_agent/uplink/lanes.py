@@ -56,6 +56,13 @@ class _Lane:
                     self.queue.append(row)
         return bool(self.queue)
 
+    def forget(self) -> None:
+        """What is at hand is read anew when it is its turn."""
+        if self.queue:
+            self.after = (self.queue[0].seq or 1) - 1
+            self.queue.clear()
+            self.may_have_more = True
+
 
 class Lanes:
     """What one connection takes from the outbox. Used from the publisher's thread alone."""
@@ -67,6 +74,7 @@ class Lanes:
         self._poll_s = pace.poll_s
         self._looked_at = 0.0
         self._allowance = Allowance(pace.rate_msgs)
+        self._is_sparing = False
         self._begin(frozenset())
 
     def _begin(self, under_way: Set[int | None]) -> None:
@@ -83,6 +91,14 @@ class Lanes:
         """Rows that were sent wait once more: all is read anew, but for what is `under_way`."""
         self._begin(under_way)
 
+    def spare(self, sparing: bool) -> None:
+        """The day's budget is spent, or opens again: meanwhile only urgent rows leave, and what was
+        read of the others is forgotten, because they are folded where they are."""
+        if sparing and not self._is_sparing:
+            self._live.forget()
+            self._backlog.forget()
+        self._is_sparing = sparing
+
     def grew(self) -> None:
         """There may be new rows."""
         self._urgent_live.may_have_more = self._live.may_have_more = True
@@ -97,6 +113,8 @@ class Lanes:
         for lane in self._in_order(now - self._began > OVERTAKE_S):
             if lane.read(self._skip):
                 return lane.queue.popleft()
+        if self._is_sparing:
+            return None
         if self._backlog.read(self._skip) and self._allowance.take(now):
             return self._backlog.queue.popleft()
         return None
@@ -104,14 +122,19 @@ class Lanes:
     def look(self) -> bool:
         """Read what there is, sending nothing; whether anything is left to be sent."""
         self.grew()
-        found = [lane.read(self._skip) for lane in (*self._in_order(), self._backlog)]
+        found = [lane.read(self._skip) for lane in self._every()]
         return any(found)
 
     @property
     def is_empty(self) -> bool:
-        return all(lane.is_empty for lane in (*self._in_order(), self._backlog))
+        return all(lane.is_empty for lane in self._every())
+
+    def _every(self) -> tuple[_Lane, ...]:
+        """All that may leave now."""
+        return self._in_order() if self._is_sparing else (*self._in_order(), self._backlog)
 
     def _in_order(self, is_late: bool = False) -> tuple[_Lane, ...]:
+        urgent = (self._urgent, self._urgent_live)
         if is_late:
-            return self._urgent_live, self._urgent, self._live
-        return self._urgent, self._urgent_live, self._live
+            urgent = (self._urgent_live, self._urgent)
+        return urgent if self._is_sparing else (*urgent, self._live)

@@ -9,9 +9,7 @@ from typing import Any
 from edge_agent.frozen import frozen
 from edge_agent.policy.lost import Reason, lost_document
 from edge_agent.types import Message
-
-#: Topics that leave first.
-URGENT = frozenset({"alert", "lost"})
+from edge_agent.uplink.outbox import URGENT
 
 
 @frozen

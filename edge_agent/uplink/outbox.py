@@ -7,7 +7,7 @@ than never. Read `delivery.py` next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
@@ -16,6 +16,9 @@ from edge_agent.policy.backoff import Backoff
 from edge_agent.policy.correction import Correction
 from edge_agent.policy.lost import Reason
 from edge_agent.types import Message
+
+#: Topics that leave first, and whatever the budget.
+URGENT = frozenset({"alert", "lost"})
 
 
 class Depth(Protocol):
@@ -57,6 +60,53 @@ class Clock(Protocol):
     def correction(self) -> Correction: ...
     def now(self) -> float: ...
     def told(self, time: float) -> float: ...
+
+
+@frozen
+class BudgetFacts:
+    """`mqtt.budget`: of how much, and how much left in the last day. Moments on our own clock."""
+
+    mb_per_day: float
+    sent_mb: float
+    spent_since: float | None = None
+    opens: float | None = None
+
+
+class Meter(Protocol):
+    """Counts what leaves; any thread may ask."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Only what is urgent may leave."""
+
+    def sent(self, size: int) -> None:
+        """So many bytes of MQTT, in either direction."""
+
+    def doubt(self, seqs: Iterable[int]) -> None:
+        """These left and were not answered: the receiver may have them."""
+
+    def settled(self, seq: int) -> None:
+        """This was answered."""
+
+    def facts(self) -> BudgetFacts | None: ...
+
+
+class Unmetered:
+    """No budget, no account."""
+
+    is_spent = False
+
+    def sent(self, size: int) -> None:
+        return
+
+    def doubt(self, seqs: Iterable[int]) -> None:
+        return
+
+    def settled(self, seq: int) -> None:
+        return
+
+    def facts(self) -> None:
+        return None
 
 
 @frozen

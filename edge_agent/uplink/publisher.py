@@ -24,7 +24,7 @@ from edge_agent.uplink.connect import ConnectFailed, Connector
 from edge_agent.uplink.delivery import Delivery, Outgoing, log
 from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox
-from edge_agent.uplink.outbox import Clock, Identity, Outbox
+from edge_agent.uplink.outbox import BudgetFacts, Clock, Identity, Outbox
 
 #: The longest that the loop does not look whether it should end.
 SLICE_S = 0.25
@@ -47,6 +47,7 @@ class UplinkFacts:
     next: str = ""
     sent: int = 0
     set_aside: int = 0
+    budget: BudgetFacts | None = None
 
 
 class Publisher:
@@ -62,6 +63,7 @@ class Publisher:
     ) -> None:
         """`inbox` takes the commands that are allowed; without one nothing is subscribed to."""
         self._outgoing = Outgoing(identity, outbox, clock, broker.pace, inbox)
+        self._outgoing.meter = broker.meter
         if broker.discovery is not None:
             who = Discovered(identity.device, identity.base, identity.version, site=identity.site)
             self._outgoing.home = Home(broker.discovery, who, random.random)
@@ -117,7 +119,12 @@ class Publisher:
 
     def facts(self) -> UplinkFacts:
         out = self._outgoing
-        return replace(self._facts, sent=out.sent, set_aside=out.refusals.set_aside)
+        return replace(
+            self._facts,
+            sent=out.sent,
+            set_aside=out.refusals.set_aside,
+            budget=out.meter.facts(),
+        )
 
     # --- one connection after another --------------------------------------------------------
 

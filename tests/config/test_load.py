@@ -249,7 +249,7 @@ IN_A_FILE = [
      "quota_mb, keep_days, evidence_keep_days, free_floor_mb (did you mean quota_mb?)"),
     (SCENE + "mqtt: {hots: h}", "3:1: mqtt.host: missing, allowed: text, not empty\n3:8: "
      "mqtt.hots: unknown key, allowed: host, port, protocol, transport, tls, username, password, "
-     "discovery, drain, state, commands (did you mean host?)"),
+     "discovery, drain, budget, state, commands (did you mean host?)"),
     (SCENE + "mqtt: {host: h, commands: [ping, pong]}", '3:27: mqtt.commands: "pong" is no command '
      "(did you mean ping?), allowed: a list of ping, detail, snapshot, resend, pause, resume, ack, "
      "label, or {snapshot: {publish: true}}"),

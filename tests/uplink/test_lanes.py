@@ -111,3 +111,22 @@ def test_what_waits_again_is_read_anew_but_for_what_is_under_way() -> None:
     lanes.rewind({1, 3})
     again = [lanes.next(100.0 + place) for place in range(4)]
     assert [message.seq for message in again if message] == [2, 4, 5]
+
+
+def test_with_the_budget_spent_only_urgent_rows_leave_and_the_rest_is_read_anew() -> None:
+    outbox = MemoryOutbox()
+    fill(outbox, "summary", "alert", *["summary"] * 6)
+    lanes = lanes_over(outbox)
+    assert leaving(lanes, most=2) == [2, 1]
+    lanes.spare(True)
+    fill(outbox, "summary", "alert")
+    lanes.grew()
+    assert leaving(lanes) == [10]
+    assert lanes.is_empty
+    assert not lanes.look()
+    for seq in (3, 4, 5, 9):  # folded meanwhile
+        del outbox.rows[seq]
+    fill(outbox, "summary")
+    lanes.spare(False)
+    lanes.grew()
+    assert leaving(lanes) == [11, 6, 7, 8]
