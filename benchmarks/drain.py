@@ -33,7 +33,7 @@ from edge_agent.service.scribe import Scribe
 from edge_agent.store import outbox
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Draft
-from edge_agent.uplink.client import Broker
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.outbox import Pace
 from edge_agent.uplink.publisher import Publisher
 

@@ -2,13 +2,16 @@
 
 Claims: <= 1.3 times a bare script that does the same (configuration, database, broker, camera,
 model, one invoke) and PSS <= 150 MB with one pipeline and the broker connected. Rounds take turns,
-the least of each counts. A mosquitto on a free port is the broker where there is one.
+the least of each counts, as time and as CPU time (which other processes disturb less). Both run
+from compiled bytecode, as an installed agent does. A mosquitto on a free port is the broker where
+there is one.
 
     python benchmarks/startup.py VIDEO CLASSIFIER [ROUNDS]
 """
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import socket
 import subprocess
@@ -20,8 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from figures import tell
-from running import inferred, pss_mb, running, status, wait_for
+from replay import cost
+from running import cpu_s, inferred, pss_mb, running, status, wait_for
 
+PACKAGE = Path(__file__).parents[1] / "edge_agent"
 RULE = "{name: seen, score_above: 0.9}"
 BARE = """\
 import sqlite3, sys, cv2, numpy, yaml
@@ -76,6 +81,7 @@ def main(video: str, model: str, rounds: int = 5) -> None:
             f"sources: {{cam: {{kind: video, uri: {video}, loop: true}}}}\n"
             f"pipelines: {{p: {{source: cam, model: {model}, rules: [{RULE}]}}}}\n{mqtt}"
         )
+        compileall.compile_dir(str(PACKAGE), quiet=1)
         ours(text, state, port)  # the model's first load takes place in a child process
         (state / "bare.yaml").write_text(text)
         bare_command = [
@@ -89,23 +95,23 @@ def main(video: str, model: str, rounds: int = 5) -> None:
         ]
         bare, mine, memory = [], [], []
         for _ in range(rounds):
-            began = time.perf_counter()
-            subprocess.run(bare_command, check=True, stderr=subprocess.DEVNULL)
-            bare.append(time.perf_counter() - began)
+            bare.append(cost(bare_command))
             took, pss = ours(text, state, port)
             mine.append(took), memory.append(pss)
-    print(f"bare script {min(bare):.2f} s, run {min(mine):.2f} s to the first inference")
-    tell("run to its first inference / bare script", min(mine) / min(bare), 1.3)
+    for place, name in enumerate(("time", "CPU time")):
+        base, own = (min(each[place] for each in costs) for costs in (bare, mine))
+        print(f"{name:8} bare script {base:.2f} s, run {own:.2f} s to the first inference")
+        tell(f"run to its first inference / bare script, {name}", own / base, 1.3)
     connected = "broker connected" if port else "no broker"
     tell(f"PSS of run, one pipeline, {connected}", max(memory), 150, "MB")
 
 
-def ours(text: str, state: Path, port: int) -> tuple[float, float]:
-    """Seconds to the first inference, and the memory a few seconds later."""
+def ours(text: str, state: Path, port: int) -> tuple[tuple[float, float], float]:
+    """Seconds and CPU seconds to the first inference, and the memory a few seconds later."""
     began = time.perf_counter()
     with running(text, state) as child:
         wait_for(lambda: any(inferred(state).values()), "the first inference")
-        took = time.perf_counter() - began
+        took = time.perf_counter() - began, cpu_s(child.pid)
         if port:
             wait_for(lambda: (status(state).get("broker") or {}).get("connected"), "the broker")
         time.sleep(3)

@@ -32,7 +32,7 @@ from edge_agent.policy.envelope import Sender, encode
 from edge_agent.store.record import open_store
 from edge_agent.store.rows import Batch, Draft
 from edge_agent.types import Event, Message, Priority
-from edge_agent.uplink.client import Broker
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.memory import MemoryOutbox
 from edge_agent.uplink.outbox import Identity, Outbox
 from edge_agent.uplink.publisher import Publisher

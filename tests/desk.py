@@ -22,8 +22,8 @@ from edge_agent.store import outbox
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import open_store
 from edge_agent.store.rows import Batch, Draft
-from edge_agent.uplink.client import Broker
 from edge_agent.uplink.inbox import Inbox
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.outbox import Identity, Pace
 from edge_agent.uplink.publisher import Publisher
 from edge_fleet.archive import Archive, Stream

@@ -5,10 +5,9 @@ family has its own `output` settings. Every key is described in docs/models.md, 
 to this file. Read `manifest_file.py` next.
 """
 
-from __future__ import annotations
-
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -58,6 +57,10 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
+    """What pydantic makes of a class is built when a manifest is first held against it. A default
+    is constructed, which needs none of it: one of a family does not build the other seven.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
@@ -146,7 +149,7 @@ class SignalInput(_Strict):
     quantization: Quantization | None = None
 
     @model_validator(mode="after")
-    def _mel_has_a_rate(self) -> SignalInput:
+    def _mel_has_a_rate(self) -> Self:
         if isinstance(self.features, LogmelFeatures) and self.rate_hz is None:
             raise ValueError("mel bands need the rate of the samples, write rate_hz")
         return self
@@ -260,56 +263,56 @@ class Manifest(_Strict):
     labels: str | tuple[str, ...] = "labels.txt"
     min_score: Fraction
     sha256: Sha256
-    requires: Requires = Requires()
-    budget: Budget = Budget()
+    requires: Requires = Requires.model_construct()
+    budget: Budget = Budget.model_construct()
     license: str = ""
     source: str = ""
 
 
 class ClassificationManifest(Manifest):
     family: Literal["classification"]
-    output: ClassificationOutput = ClassificationOutput()
+    output: ClassificationOutput = ClassificationOutput.model_construct()
 
 
 class YoloManifest(Manifest):
     family: Literal["yolo"]
     input: ImageInput
-    output: YoloOutput = YoloOutput()
+    output: YoloOutput = YoloOutput.model_construct()
 
 
 class SsdManifest(Manifest):
     family: Literal["ssd"]
     input: ImageInput
-    output: SsdOutput = SsdOutput()
+    output: SsdOutput = SsdOutput.model_construct()
 
 
 class FomoManifest(Manifest):
     family: Literal["fomo"]
     input: ImageInput
-    output: FomoOutput = FomoOutput()
+    output: FomoOutput = FomoOutput.model_construct()
 
 
 class SegmentationManifest(Manifest):
     family: Literal["segmentation"]
     input: ImageInput
-    output: SegmentationOutput = SegmentationOutput()
+    output: SegmentationOutput = SegmentationOutput.model_construct()
 
 
 class PoseManifest(Manifest):
     family: Literal["pose"]
     input: ImageInput
-    output: PlainOutput = PlainOutput()
+    output: PlainOutput = PlainOutput.model_construct()
 
 
 class AnomalyManifest(Manifest):
     family: Literal["anomaly"]
-    output: AnomalyOutput = AnomalyOutput()
+    output: AnomalyOutput = AnomalyOutput.model_construct()
     min_score: Nought = 0.0
 
 
 class GenericManifest(Manifest):
     family: Literal["generic"]
-    output: PlainOutput = PlainOutput()
+    output: PlainOutput = PlainOutput.model_construct()
     min_score: Nought = 0.0
 
 
@@ -323,9 +326,17 @@ OfFamily: TypeAlias = (
     | AnomalyManifest
     | GenericManifest
 )
-_ADAPTER: TypeAdapter[OfFamily] = TypeAdapter(Annotated[OfFamily, Field(discriminator="family")])
+_BY_FAMILY: dict[str, type[Manifest]] = {
+    get_args(kind.model_fields["family"].annotation)[0]: kind for kind in get_args(OfFamily)
+}
 
 
 def as_manifest(data: Any) -> Manifest:
     """Raises ValidationError."""
-    return _ADAPTER.validate_python(data)
+    family = data.get("family") if isinstance(data, Mapping) else None
+    kind = _BY_FAMILY.get(family) if isinstance(family, str) else None
+    if kind is not None:
+        return kind.model_validate(data)
+    # It fails, and says what was expected: all of the families.
+    every: TypeAdapter[OfFamily] = TypeAdapter(Annotated[OfFamily, Field(discriminator="family")])
+    return every.validate_python(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 def command(config: Path | None, state: Path | None, log_format: Format) -> int:
     """Run the service until SIGTERM. SIGHUP reads the configuration again."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing has begun yet
+    gc.disable()  # what a start makes has come to stay; the agent enables it when it has started
     from edge_agent.config.load import load
     from edge_agent.host.log import start_log
     from edge_agent.policy.secrecy import Scrubber

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,13 +16,11 @@ from edge_agent.config.camera_uri import is_device, is_rtsp, wants_credentials_i
 from edge_agent.config.lookup import items, mapping, text, unknown
 from edge_agent.config.output_faults import output_faults
 from edge_agent.config.rules import rule_spec
-from edge_agent.config.schema import Gate, Part, Rule, RuleKeys
+from edge_agent.config.schema import Gate, Rule, RuleKeys, SomePart, part_of
 from edge_agent.config.signal_faults import pipeline_faults, source_faults
 from edge_agent.config.wording import quoted
 from edge_agent.config.yaml_text import Fault, Marks, Path
 from edge_agent.pipeline.rulespec import rule_fault
-
-SomePart = TypeVar("SomePart", bound=Part)
 
 
 def agreement_faults(data: object, marks: Marks) -> list[Fault]:
@@ -93,7 +91,7 @@ def _gate_faults(pipeline: object, path: Path) -> Iterator[Fault]:
 def _rules_faults(pipeline: object, path: Path, marks: Marks) -> Iterator[Fault]:
     written = mapping(pipeline, "defaults")
     yield from _place_faults(written, pipeline, path, "defaults")
-    defaults = _valid(RuleKeys, written) or RuleKeys()
+    defaults = _valid(RuleKeys, written) or RuleKeys.model_construct()
     lines: dict[str, int] = {}
     for index, entry in enumerate(items(pipeline, "rules")):
         here: Path = (*path, "rules", index)
@@ -138,6 +136,6 @@ def _together(part: dict[str, Any], path: Path, key: str, other: str) -> Iterato
 def _valid(kind: type[SomePart], value: object) -> SomePart | None:
     """The part, or None where the schema refuses it and says so itself."""
     try:
-        return kind.model_validate(value)
+        return part_of(kind, value)
     except ValidationError:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge_agent.config.schema import Rule, RuleKeys
+from edge_agent.config.schema import Rule, RuleKeys, part_of
 from edge_agent.pipeline.rulespec import Kind, RuleSpec, rule_fault
 from edge_agent.pipeline.schedule import Schedule
 from edge_agent.types import Priority
@@ -49,7 +49,7 @@ def rule_spec(rule: Rule, defaults: RuleKeys) -> RuleSpec:
 def plain_rule_spec(rule: object, defaults: object) -> RuleSpec | None:
     """The same of plain values; None where the schema refuses them and says so itself."""
     try:
-        return rule_spec(Rule.model_validate(rule), RuleKeys.model_validate(defaults))
+        return rule_spec(part_of(Rule, rule), part_of(RuleKeys, defaults))
     except ValidationError:
         return None
 

@@ -3,12 +3,11 @@
 Rules: frozen, unknown keys forbidden, no silent conversion (`"5"` is no number). A key's meaning
 stands in its description, what is allowed follows from its type. The reference in
 docs/configuration.md and every mistake's sentence are made of these (`keys.py`). What several keys
-must say of one another is in `agreement.py`. Paths are relative to the file they stand in.
+must say of one another is in `agreement.py`. Paths are relative to the file they stand in. Types
+stand here as types, not as text (no `__future__`): pydantic would compile each text at every start.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -56,8 +55,8 @@ from edge_agent.pipeline.zones import line_fault
 class Part(BaseModel):
     """One mapping of the file.
 
-    What pydantic makes of a part is built when a value is first held against it: of all parts
-    only `Config` and those that `agreement.py` looks at alone ever are.
+    What pydantic makes of a part is built when a value is first held against it: as a rule of
+    `Config` and `Rule` alone. A part that is left out is constructed, which needs none of it.
     """
 
     model_config = ConfigDict(
@@ -70,6 +69,16 @@ class Part(BaseModel):
     )
 
 
+SomePart = TypeVar("SomePart", bound=Part)
+
+
+def part_of(kind: type[SomePart], written: object) -> SomePart:
+    """What is written, as that part: all defaults where nothing is. Raises ValidationError."""
+    if written == {} and not any(key.is_required() for key in kind.model_fields.values()):
+        return kind.model_construct()
+    return kind.model_validate(written)
+
+
 def key(meaning: str, default: Any = ..., **constraints: Any) -> Any:
     """One key: what it means, its default (none: it is required), its bounds."""
     return Field(default, description=meaning, **constraints)
@@ -77,7 +86,7 @@ def key(meaning: str, default: Any = ..., **constraints: Any) -> Any:
 
 def part(meaning: str, made: type[BaseModel]) -> Any:
     """A mapping that may be left out: all of its keys then have their defaults."""
-    return Field(default_factory=made, description=meaning)
+    return Field(default_factory=made.model_construct, description=meaning)
 
 
 # --- the device ----------------------------------------------------------------------------------
@@ -179,7 +188,7 @@ class Gate(Part):
         ge=0,
     )
     motion: Annotated[Motion | None, BeforeValidator(_motion)] = Field(
-        default_factory=Motion,
+        default_factory=Motion.model_construct,
         description="Skip frames in which nothing moved. false: off, as it is of a signal.",
         json_schema_extra=_false_for_null,
     )
@@ -200,7 +209,7 @@ class Line(Part):
     end: Place = key("Where it ends; `in` crosses from your left to your right.", alias="to")
 
     @model_validator(mode="after")
-    def _is_a_line(self) -> Line:
+    def _is_a_line(self) -> Self:
         fault = line_fault(self.start, self.end)
         if fault is not None:
             raise ValueError(fault)

@@ -9,7 +9,6 @@ Pure. Read `service/support.py` next.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from base64 import b64encode, urlsafe_b64encode
@@ -103,6 +102,8 @@ def secrets_in(value: Any, name: str = "") -> Iterator[str]:
 
 def written(secret: str) -> set[str]:
     """The ways in which a secret may stand in a text."""
+    import html  # with two thousand names of characters: only where there is a secret
+
     forms = {secret, secret.strip(), unquote(secret)}
     for plain in tuple(forms):
         forms |= {quote(plain, safe=""), quote_plus(plain), quote(plain)}

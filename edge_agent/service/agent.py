@@ -9,6 +9,7 @@ starts it anew; 130 ctrl-C.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent import __version__
 from edge_agent.config.commands import Allowed
@@ -30,11 +31,9 @@ from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
-from edge_agent.service.commands import Reach, handlers
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import Keeper
-from edge_agent.service.metrics import Textfile
 from edge_agent.service.opening import open_for_service
 from edge_agent.service.proof import Proof
 from edge_agent.service.scribe import Scribe
@@ -53,6 +52,9 @@ from edge_agent.types import Priority
 from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher
+
+if TYPE_CHECKING:
+    from edge_agent.service.metrics import Textfile
 
 log = logging.getLogger("edge_agent.agent")
 
@@ -124,6 +126,7 @@ class Agent:
                 self._config.thermal, self._surroundings, lambda: self._watch.runners
             )
             self._start()
+            gc.enable()  # see cli/run.py
             try:
                 self._starting.running()
                 self._notifier.ready()
@@ -143,8 +146,6 @@ class Agent:
     def _start(self) -> None:
         self._uplink = Group("uplink", self._hopeless)
         self._upkeep = Group("upkeep", self._hopeless)
-        if self._publisher is not None:
-            self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
         self._store.watching(self._watch.runners, self._surroundings.now())
         self._watch.start()
         self._upkeep.start("thermal", self._thermal.run, self._thermal.beat)
@@ -157,6 +158,8 @@ class Agent:
         keeper = Keeper(self._house, self._state, lambda: self._config.store)
         self._upkeep.start("keeper", keeper.run)
         self._upkeep.start("scribe", Scribe(self._store).run)
+        if self._publisher is not None:  # last: what it loads, the first frame does not wait for
+            self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
         identity = self._store.identity
         log.info(
             "started version=%s store=%s boot=%d pipelines=%d",
@@ -267,6 +270,8 @@ class Agent:
         )
 
     def _new_textfile(self) -> Textfile:
+        from edge_agent.service.metrics import Textfile
+
         now = self._surroundings.now()
         return Textfile(self._state, lambda: self._watch, self.status, round(now, 3))
 
@@ -289,6 +294,8 @@ class Agent:
     def _new_inbox(self, base: str, allowed: Allowed) -> Inbox | None:
         if not allowed.names:
             return None
+        from edge_agent.service.commands import Reach, handlers  # and what they reach
+
         reach = Reach(
             state=self._state,
             store=self._store,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_agent.config.schema import Mqtt
-from edge_agent.uplink.client import Broker, Tls
+from edge_agent.uplink.link import Broker, Tls
 from edge_agent.uplink.outbox import Pace
 
 

@@ -34,8 +34,6 @@ from edge_agent.service.check_recording import listen
 from edge_agent.service.check_signal import fit_faults, uri_faults
 from edge_agent.service.check_speed import AlertTime, alert_times
 from edge_agent.service.signals import absent_place
-from edge_agent.sources.images import find as find_pictures
-from edge_agent.sources.scene import SceneSpec
 
 
 @frozen
@@ -94,6 +92,8 @@ def _scene_faults(sources: dict[str, Any]) -> Iterator[Fault]:
     for name, source in sources.items():
         uri = source.get("uri")
         if source.get("kind") == "scene" and isinstance(uri, str):
+            from edge_agent.sources.scene import SceneSpec  # draws: only where it is asked for
+
             try:
                 SceneSpec.parse(uri)
             except EdgeError as fault:
@@ -105,9 +105,12 @@ def _missing_footage(config: Config) -> Iterator[Fault]:
     for name, source in config.sources.items():
         if source.kind == "video" and not Path(source.uri).is_file():
             yield Fault(("sources", name, "uri"), f"there is no file {printable(source.uri)} yet")
-        if source.kind == "images" and not find_pictures(source.uri):
-            message = f"there is no picture at {printable(source.uri)} yet"
-            yield Fault(("sources", name, "uri"), message)
+        if source.kind == "images":
+            from edge_agent.sources.images import find as find_pictures
+
+            if not find_pictures(source.uri):
+                message = f"there is no picture at {printable(source.uri)} yet"
+                yield Fault(("sources", name, "uri"), message)
         if source.kind == "camera" and is_device(source.uri):
             path = device_path(source.uri)
             if not Path(path).exists():

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -23,8 +23,10 @@ from edge_agent.config.wording import printable
 from edge_agent.config.yaml_text import Fault
 from edge_agent.errors import EdgeError
 from edge_agent.service.signals import absent_place, of_machine, signal_of, wanted_by
-from edge_agent.sources.signal import Signal
 from edge_agent.types import Broken, Frame, SignalSpec, SourceInfo
+
+if TYPE_CHECKING:
+    from edge_agent.sources.signal import Signal
 
 
 @dataclass(slots=True)

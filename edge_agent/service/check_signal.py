@@ -17,8 +17,6 @@ from edge_agent.config.yaml_text import Fault
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.errors import EdgeError
 from edge_agent.service.signals import cut_of
-from edge_agent.sources.signal import RATE_TOLERANCE
-from edge_agent.sources.signal_kinds import Access, samples_of
 from edge_agent.types import SignalSpec
 
 
@@ -28,6 +26,8 @@ def uri_faults(sources: Mapping[str, Any]) -> Iterator[Fault]:
         uri = _uri(source)
         if uri is None:
             continue
+        from edge_agent.sources.signal_kinds import Access, samples_of
+
         try:
             samples_of(name, uri, Access(1.0))
         except EdgeError as fault:
@@ -67,6 +67,8 @@ _REVERSE = ("pictures", "a signal")
 def _frame_faults(
     source: Mapping[str, Any], path: Where, model: str, wanted: SignalSpec
 ) -> Iterator[Fault]:
+    from edge_agent.sources.signal import RATE_TOLERANCE
+
     for key, right in (("window", wanted.window), ("hop", wanted.hop)):
         stated = source.get(key)
         if isinstance(stated, int) and stated != right:

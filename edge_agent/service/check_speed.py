@@ -13,7 +13,6 @@ from edge_agent.config.explain import pipeline_spec, worst_time_to_alert
 from edge_agent.config.schema import Config, SignalSource
 from edge_agent.frozen import frozen
 from edge_agent.service.signals import wanted_by, windows_a_second
-from edge_agent.sources.scene import SceneSpec
 
 
 @frozen
@@ -50,6 +49,8 @@ def _source_fps(config: Config, name: str, bundle: Bundle | None) -> float | Non
     """Frames or windows a second that the source is known to deliver, from what is written."""
     source = config.sources[name]
     if source.kind == "scene":
+        from edge_agent.sources.scene import SceneSpec  # draws: only where it is asked for
+
         return SceneSpec.parse(source.uri).fps
     if isinstance(source, SignalSource):
         return windows_a_second(source, None if bundle is None else wanted_by(bundle))

@@ -28,8 +28,9 @@ from edge_agent.store.rows import Identity
 from edge_agent.types import Message
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.certificates import broker_certificate, own_certificate
-from edge_agent.uplink.client import Broker, Disconnected, Packet, Session, Tls
+from edge_agent.uplink.client import Session
 from edge_agent.uplink.connect import Connector, explained
+from edge_agent.uplink.link import Broker, Disconnected, Packet, Tls
 
 TOPIC = "doctor"
 #: Of the envelope, where no agent has made a store yet.

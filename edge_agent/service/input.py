@@ -1,9 +1,13 @@
-"""Sources from what people write: a configuration's `sources`, or a file on the command line."""
+"""Sources from what people write: a configuration's `sources`, or a file on the command line.
+
+Rule: what reads a kind of source is loaded where there is one, so that a start waits for no other.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent.config.schema import (
     CameraSource,
@@ -18,10 +22,10 @@ from edge_agent.ports import Source
 from edge_agent.service.signals import RECORDINGS, recorded_signal, signal_of
 from edge_agent.service.surroundings import MAX_AGE_S
 from edge_agent.sources.built_in import SCHEME
-from edge_agent.sources.camera import Camera, CameraSpec
-from edge_agent.sources.images import Images, ImagesSpec, names_pictures
-from edge_agent.sources.video import Video, VideoSpec
 from edge_agent.types import InputSpec, SignalSpec
+
+if TYPE_CHECKING:
+    from edge_agent.sources.camera import CameraSpec
 
 
 def open_input(
@@ -43,12 +47,16 @@ def open_input(
         from edge_agent.sources.scene import Scene, SceneSpec  # draws: only where it is asked for
 
         return Scene("scene", replace(SceneSpec.parse(uri), origin=start))
+    from edge_agent.sources.images import Images, ImagesSpec, names_pictures
+
     path = Path(uri)
     if names_pictures(uri):
         fps = like.fps if isinstance(like, ImagesSource) else 1.0
         return Images(path.name, ImagesSpec(uri, fps, origin=start))
     if not path.exists():
         raise UsageError(f"there is no file {uri}")
+    from edge_agent.sources.video import Video, VideoSpec
+
     fps_of_video = like.fps if isinstance(like, VideoSource) else None
     return Video(path.name, VideoSpec(path, fps_of_video, origin=start))
 
@@ -62,13 +70,21 @@ def source_of(name: str, config: SourceConfig, wanted: SignalSpec | None = None)
 
         return Scene(name, SceneSpec.parse(config.uri))
     if isinstance(config, CameraSource):
+        from edge_agent.sources.camera import Camera
+
         return Camera(name, camera_spec(config))
     if isinstance(config, ImagesSource):
+        from edge_agent.sources.images import Images, ImagesSpec
+
         return Images(name, ImagesSpec(config.uri, config.fps, config.loop))
+    from edge_agent.sources.video import Video, VideoSpec
+
     return Video(name, VideoSpec(Path(config.uri), config.fps, config.loop))
 
 
 def camera_spec(config: CameraSource) -> CameraSpec:
+    from edge_agent.sources.camera import CameraSpec
+
     width, height = map(int, config.size.split("x")) if config.size else (0, 0)
     return CameraSpec(
         uri=config.uri,

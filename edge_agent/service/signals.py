@@ -1,7 +1,8 @@
 """Signals from what people write: how a configuration and a model together cut windows.
 
 What the configuration leaves open, the model says; `check_signal.py` has made sure that the two do
-not contradict one another. Read `sources/signal.py` next.
+not contradict one another. What reads samples is loaded where a signal is: most devices have none.
+Read `sources/signal.py` next.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.bundles.find import find
@@ -19,10 +21,10 @@ from edge_agent.config.schema import Source as SourceConfig
 from edge_agent.config.signal_uri import DEVICES, FILES, SignalUri, parse
 from edge_agent.config.wording import printable
 from edge_agent.errors import EdgeError, UsageError
-from edge_agent.sources.machine import MachineSpec
-from edge_agent.sources.signal import Framing, Signal
-from edge_agent.sources.signal_kinds import Access, samples_of
 from edge_agent.types import InputSpec, SignalSpec
+
+if TYPE_CHECKING:
+    from edge_agent.sources.signal import Signal
 
 #: Files that are signals, whatever reads them.
 RECORDINGS = (".csv", ".tsv", ".wav")
@@ -35,6 +37,9 @@ def signal_of(
 ) -> Signal:
     """The signal that a configuration describes. Raises UsageError for a uri that asks for what is
     not, and for a password that cannot be read."""
+    from edge_agent.sources.signal import Framing, Signal
+    from edge_agent.sources.signal_kinds import Access, samples_of
+
     rate = config.rate_hz or (wanted.rate_hz if wanted else None)
     access = Access(
         rate_hz=rate,
@@ -60,6 +65,9 @@ def recorded_signal(
 ) -> Signal:
     """A recording that is named on the command line, for the source that it stands for: with its
     options and its rate. Raises UsageError where it is no signal."""
+    from edge_agent.sources.signal import Framing, Signal
+    from edge_agent.sources.signal_kinds import Access, samples_of
+
     found = _recording(uri)
     settings = like if isinstance(like, SignalSource) else None
     if settings is not None and not found.options:
@@ -106,6 +114,8 @@ def windows_a_second(config: SignalSource, wanted: SignalSpec | None) -> float |
 def of_machine(uri: str, within_burst: float, wanted: SignalSpec) -> float | None:
     """Windows a second of the built-in machine. Of one that is listened to now and then they are
     not evenly spread: None, unless each burst is one window."""
+    from edge_agent.sources.machine import MachineSpec
+
     spec = MachineSpec.parse(uri)
     if spec.every_s is None:
         return within_burst

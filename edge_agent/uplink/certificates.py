@@ -10,7 +10,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from edge_agent.uplink.client import Broker, Tls
+from edge_agent.uplink.link import Broker, Tls
 
 #: More turns than any handshake takes.
 _STEPS = 20

@@ -11,11 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import select
-import ssl
 import time
-from dataclasses import field
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.client import ConnectFlags, DisconnectFlags
@@ -24,95 +21,19 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_agent.frozen import frozen
 from edge_agent.policy import wire
 from edge_agent.policy.commands import LARGEST
 from edge_agent.uplink.bell import Bell
 from edge_agent.uplink.inbox import Arrived
-from edge_agent.uplink.outbox import Meter, Pace, Unmetered
+from edge_agent.uplink.link import Answer, Broker, Disconnected, Packet, Protocol, Refusal
 
 log = logging.getLogger("edge_agent.uplink")
-
-Protocol: TypeAlias = Literal["5", "3.1.1"]
 
 #: More in flight is no faster (measured), and every one of them is sent again after a break.
 WINDOW = 20
 #: A broker need not bring us anything larger than a command with its topics and properties.
 _ROOM_FOR_TOPICS = 4096
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
-
-
-@frozen
-class Tls:
-    """Files of the TLS connection; without `ca` the system's authorities count."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Certificate and host name are always checked. Raises OSError for an unusable file."""
-        context = ssl.create_default_context(cafile=self.ca)
-        if self.cert is not None:
-            context.load_cert_chain(self.cert, self.key)
-        return context
-
-
-@frozen
-class Broker:
-    """Where and how to connect. `protocol` auto: 5, then 3.1.1 where the broker refuses 5."""
-
-    host: str
-    port: int = 1883
-    client_id: str = ""
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: Tls | None = None
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    transport: Literal["tcp", "websockets"] = "tcp"
-    keepalive_s: int = 30
-    connect_timeout_s: float = 10.0
-    discovery: str | None = None  # the prefix under which Home Assistant looks for devices
-    pace: Pace = field(default_factory=Pace)
-    meter: Meter = field(default_factory=Unmetered)  # what may leave in a day
-
-    @property
-    def address(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-@frozen
-class Packet:
-    """What one PUBLISH carries."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    correlation: bytes | None = None  # of a reply; MQTT 5 alone carries it
-
-
-@frozen
-class Answer:
-    """The broker's PUBACK to the packet `mid`: taken, or refused for a reason in words.
-
-    `code`: MQTT 5's; under 3.1.1 always 0.
-    """
-
-    mid: int
-    refused: str | None
-    code: int = 0
-
-
-@frozen
-class Refusal:
-    """A CONNACK that says no. `code` is MQTT 5's, whatever the protocol."""
-
-    code: int
-    words: str
-
-
-class Disconnected(Exception):
-    """The connection ended; the message says why, in words."""
 
 
 class Session:

@@ -8,14 +8,17 @@ MQTT 5 is tried first, every time: only under 5 does a broker say that it refuse
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from edge_agent.errors import EdgeError
 from edge_agent.uplink.bell import Bell
-from edge_agent.uplink.client import Broker, Disconnected, Packet, Protocol, Refusal, Session
+from edge_agent.uplink.link import Broker, Disconnected, Packet, Protocol, Refusal
+
+if TYPE_CHECKING:
+    from edge_agent.uplink.client import Session
 
 #: How often a wait looks whether it should end.
 _SLICE_S = 0.05
@@ -82,6 +85,8 @@ class Connector:
         return session if accepted else None
 
     def _new_session(self, protocol: Protocol, will: Packet | None) -> Session:
+        from edge_agent.uplink.client import Session  # and paho: see link.py
+
         try:
             return Session(self._broker, protocol, will, self._bell)
         except OSError as error:
@@ -170,6 +175,8 @@ def _refused(refusal: Refusal, protocol: Protocol, broker: Broker) -> ConnectFai
 
 def explained(error: OSError | ValueError, broker: Broker) -> ConnectFailed:
     """Why name lookup, TCP or TLS failed, in words."""
+    import ssl
+
     match error:
         case socket.gaierror():
             return ConnectFailed(

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.frozen import frozen
 from edge_agent.policy import wire
@@ -24,10 +24,10 @@ from edge_agent.policy.correction import corrected
 from edge_agent.policy.envelope import Sender, encode, to_bytes
 from edge_agent.types import Message
 from edge_agent.uplink.bell import Bell
-from edge_agent.uplink.client import Answer, Disconnected, Packet, Session
 from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox, Reply
 from edge_agent.uplink.lanes import Lanes
+from edge_agent.uplink.link import Answer, Disconnected, Packet
 from edge_agent.uplink.outbox import (
     URGENT,
     Clock,
@@ -40,6 +40,9 @@ from edge_agent.uplink.outbox import (
 from edge_agent.uplink.refusals import Refusals
 from edge_agent.uplink.retained import Retained
 from edge_agent.uplink.suspects import Suspects
+
+if TYPE_CHECKING:
+    from edge_agent.uplink.client import Session
 
 log = logging.getLogger("edge_agent.uplink")
 

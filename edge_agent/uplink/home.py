@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from edge_agent.policy.discovery import BIRTH, Discovered, discovery, keys, topic
 from edge_agent.policy.envelope import to_bytes
-from edge_agent.uplink.client import Packet
+from edge_agent.uplink.link import Packet
 
 #: After a connect the broker gets so long to hand over what it kept.
 LISTEN_S = 1.0

@@ -13,18 +13,21 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.frozen import frozen
 from edge_agent.policy.discovery import Discovered
 from edge_agent.policy.envelope import Sender
 from edge_agent.policy.vigil import Beat
-from edge_agent.uplink.client import Broker, Disconnected, Packet, Session
 from edge_agent.uplink.connect import ConnectFailed, Connector
 from edge_agent.uplink.delivery import Delivery, Outgoing, log
 from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox
+from edge_agent.uplink.link import Broker, Disconnected, Packet
 from edge_agent.uplink.outbox import BudgetFacts, Clock, Identity, Outbox
+
+if TYPE_CHECKING:
+    from edge_agent.uplink.client import Session
 
 #: The longest that the loop does not look whether it should end.
 SLICE_S = 0.25

@@ -24,7 +24,7 @@ from edge_agent.store.clocks import Reading
 from edge_agent.store.retention import Retention
 from edge_agent.store.rows import Batch, Draft
 from edge_agent.types import Ledger
-from edge_agent.uplink.client import Broker
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher
 from edge_fleet.archive import Archive

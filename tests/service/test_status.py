@@ -30,7 +30,7 @@ from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import Batch, Draft, FramesRow
 from edge_agent.types import Event, Priority, Skip
-from edge_agent.uplink.client import Broker
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher, UplinkFacts
 

@@ -14,8 +14,8 @@ from broker import PATIENCE_S
 from edge_agent.host.fake import FakeClock
 from edge_agent.policy.backoff import Backoff
 from edge_agent.types import Message
-from edge_agent.uplink.client import Broker
 from edge_agent.uplink.inbox import Inbox
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.memory import MemoryOutbox
 from edge_agent.uplink.outbox import Identity, Pace
 from edge_agent.uplink.publisher import Publisher

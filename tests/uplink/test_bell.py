@@ -7,8 +7,8 @@ import threading
 import time
 
 from edge_agent.uplink.bell import Bell
-from edge_agent.uplink.client import Broker, Packet
 from edge_agent.uplink.connect import Connector
+from edge_agent.uplink.link import Broker, Packet
 
 
 def test_many_rings_are_one_announcement() -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent.uplink.bell import Bell
-from edge_agent.uplink.client import Broker, Packet, Session, Tls
+from edge_agent.uplink.client import Session
 from edge_agent.uplink.connect import ConnectFailed, Connector
+from edge_agent.uplink.link import Broker, Packet, Tls
 
 WILL = Packet("edge/v1/none/status", b"{}", retain=False)
 
@@ -283,7 +284,7 @@ def test_tls_to_a_port_without_it_is_said(shared_mosquitto) -> None:
 CHILD = """
 import sys, threading
 from edge_agent.host.clock import Clock
-from edge_agent.uplink.client import Broker
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher
 

@@ -14,8 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_agent.host.fake import FakeClock
 from edge_agent.policy.discovery import Discovered, discovery, keys
-from edge_agent.uplink.client import Broker
 from edge_agent.uplink.home import JITTER_S, LISTEN_S, Home
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.memory import MemoryOutbox
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher

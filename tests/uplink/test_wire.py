@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge_agent.uplink.bell import Bell
-from edge_agent.uplink.client import Broker, Packet, Session
+from edge_agent.uplink.client import Session
+from edge_agent.uplink.link import Broker, Packet
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
