@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-RATE = 15
+RATE = int(os.environ.get("CAMERA_FPS", "15"))
 BLOCK = 16  # side of a bit in the picture
 BITS = 32
 TICKS_S = os.sysconf("SC_CLK_TCK")
@@ -154,6 +154,13 @@ def compare(uri: str, seconds: float, dated: bool) -> None:
     print(f"child's PSS  {middle(lambda each: each['ours']['pss_mb']):6.1f} MB")
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("uri", nargs="?")
@@ -167,9 +174,7 @@ def main() -> None:
     elif said.uri:
         compare(said.uri, said.seconds, dated=False)
     else:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         server = subprocess.Popen([sys.executable, __file__, str(port), "--reader", "serve"])
         try:
             time.sleep(2)

@@ -40,6 +40,10 @@ class Frame:
     `data` of a picture is (height, width, 3) uint8 in BGR, of a window (samples, channels) float32
     in the sensor's own units. `index` counts every item of the source from 0, broken ones included.
     `time` is seconds since the epoch on a clock that never steps.
+
+    A source that was told the rates of its pipelines makes pictures only of frames that keep one:
+    `paced` holds those that this one keeps, and of a frame that keeps none `data` is empty. None:
+    nobody chose.
     """
 
     source: str
@@ -47,6 +51,12 @@ class Frame:
     time: float
     data: Array
     name: str = ""  # the file it came from, where there is one
+    paced: tuple[float, ...] | None = None
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is a picture, or a window, to look at."""
+        return self.paced is None or bool(self.paced)
 
 
 @frozen

@@ -3,7 +3,8 @@
 The questions are asked in the order of their cost, and the first refusal is the one reason that the
 ledger counts: paused, schedule, stale, rate, thermal, quality, motion, stationary. The picture is
 touched only when it comes to quality and motion, and not at all when both are off. So camera health
-looks at every frame that rate and heat let through, the still ones too.
+looks at every frame that rate and heat let through, the still ones too; and a source that knows the
+rates of its pipelines need not make pictures of the other frames (`pace.py`).
 
 What passes in spite of a still picture: the first frame, one frame every `keepalive_s`, and, after
 any of the frames that passed, a few more to *settle* what that frame found. So a new object is seen
@@ -21,15 +22,13 @@ from typing import TYPE_CHECKING
 from edge_agent.frozen import frozen
 from edge_agent.pipeline.health import Health, Report
 from edge_agent.pipeline.motion import Gray, Motion, MotionSpec, thumbnail
+from edge_agent.pipeline.pace import Pace
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.types import Box, Decision, Number, OperatingPoint, Polygon, Skip, Track
 
 if TYPE_CHECKING:
     from edge_agent.types import Image
 
-#: A frame may come this part of a period before it is due. Jitter does not cost a frame then, and
-#: being no simple fraction, it puts no frame of a steady camera on the edge between two slots.
-EARLY = 0.382
 #: The box of a stationary object grows by this part on each side: what sways there is the object.
 SWAY = 0.1
 #: And by this much of the picture, half a window of `motion.py`: regions are no sharper.
@@ -63,13 +62,17 @@ class GateSpec:
 
 @frozen
 class Look:
-    """All that the gate may look at: the frame, the tracks so far, and what the world says."""
+    """All that the gate may look at: the frame, the tracks so far, and what the world says.
+
+    `paced`: the rates that the frame keeps, where its source chose by them (`types.Frame`).
+    """
 
     time: float
     image: Image
     tracks: tuple[Track, ...]
     point: OperatingPoint
     calendar: Calendar
+    paced: tuple[float, ...] | None = None
     paused: bool = False
     age_s: float = 0.0
     max_age_s: float | None = None
@@ -142,7 +145,13 @@ class Gate:
 
     def _too_soon(self, look: Look) -> Verdict | None:
         max_fps = self._spec.max_fps
-        if not max_fps or self._rate.admits(look.time, max_fps):
+        if not max_fps:
+            return None
+        if look.paced is None:
+            due = self._rate.admits(look.time, max_fps)
+        else:  # its source has chosen: of the others there is no picture
+            due = max_fps in look.paced
+        if due:
             return None
         return _skip(Skip.RATE, max_fps=max_fps, **self._since(look))
 
@@ -203,30 +212,6 @@ class Gate:
         if self._spec.schedule is None:
             return {}
         return {"clock": "synced" if look.calendar.synced else "unsynced"}
-
-
-class Pace:
-    """At most so many frames a second, on a grid of slots: the first frame of a slot is admitted.
-
-    Slots keep their phase, so the average is exact for any frame rate (30 a second at 4 gives 4.0).
-    A frame that comes after its slot began the next one starts a new grid, so a gap is not made
-    up for by a burst.
-    """
-
-    def __init__(self) -> None:
-        self._due: float | None = None  # when the current slot begins
-        self._period = 0.0
-
-    def admits(self, time: float, fps: float) -> bool:
-        period = 1.0 / fps
-        # When the rate changed, the slot counts from the same frame as before.
-        due = time if self._due is None else self._due + period - self._period
-        late = time - due
-        admitted = late >= -EARLY * period
-        if admitted:
-            due = due + period if late < (1.0 - EARLY) * period else time + period
-        self._due, self._period = due, period
-        return admitted
 
 
 def _blind(health: Report) -> Verdict | None:

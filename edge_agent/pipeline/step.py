@@ -155,7 +155,7 @@ class Pipeline:
     def step(self, frame: Frame, around: Circumstances, ahead: Ahead | None = None) -> Outcome:
         """One frame's whole way. `ahead` is what `prepare` and `infer` made of it, if they did."""
         self.laps.start()
-        if self._parts.privacy:
+        if self._parts.privacy and frame.seen:
             frame = replace(frame, data=redact(frame.data, self._parts.privacy))
         verdict = self._parts.gate.decide(self._look(frame, around))
         self.laps.lap("gate")
@@ -204,6 +204,7 @@ class Pipeline:
             tracks=self._tracks,
             point=around.point,
             calendar=around.calendar,
+            paced=frame.paced,
             paused=around.paused,
             age_s=around.age_s,
             max_age_s=around.max_age_s,

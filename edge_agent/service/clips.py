@@ -66,7 +66,7 @@ class Clips:
         if not self._wanted:
             return
         frame = outcome.frame
-        if outcome.skip not in _NOT_KEPT:
+        if outcome.skip not in _NOT_KEPT and frame.seen:
             self._keep(_scene(frame))
         for event in outcome.opened:
             self._begin(event)

@@ -33,11 +33,13 @@ def open_input(
     start: float,
     like: SourceConfig | None = None,
     wanted: InputSpec | SignalSpec | None = None,
+    rates: tuple[float, ...] = (),
 ) -> Source:
     """What a recorded input is, by its name: the built-in scene, pictures, or else a video; for a
     model that `wanted` a signal, a CSV or WAV file or the built-in machine.
 
-    `like` is the source that it stands for: of the same kind, it has the same rate.
+    `like` is the source that it stands for: of the same kind, it has the same rate. `rates` are
+    those of the pipelines that look at it; without any, every frame has its picture.
     """
     if isinstance(wanted, SignalSpec):
         return recorded_signal(uri, start, like, wanted)
@@ -58,11 +60,17 @@ def open_input(
     from edge_agent.sources.video import Video, VideoSpec
 
     fps_of_video = like.fps if isinstance(like, VideoSource) else None
-    return Video(path.name, VideoSpec(path, fps_of_video, origin=start))
+    return Video(path.name, VideoSpec(path, fps_of_video, origin=start, rates=rates))
 
 
-def source_of(name: str, config: SourceConfig, wanted: SignalSpec | None = None) -> Source:
-    """The source that a configuration describes; a signal in windows as its model `wanted` them."""
+def source_of(
+    name: str,
+    config: SourceConfig,
+    wanted: SignalSpec | None = None,
+    rates: tuple[float, ...] = (),
+) -> Source:
+    """The source that a configuration describes; a signal in windows as its model `wanted` them,
+    a camera or a video with pictures of the frames that keep one of `rates`, without any of all."""
     if isinstance(config, SignalSource):
         return signal_of(name, config, wanted)
     if isinstance(config, SceneSource):
@@ -72,14 +80,15 @@ def source_of(name: str, config: SourceConfig, wanted: SignalSpec | None = None)
     if isinstance(config, CameraSource):
         from edge_agent.sources.camera import Camera
 
-        return Camera(name, camera_spec(config))
+        return Camera(name, replace(camera_spec(config), rates=rates))
     if isinstance(config, ImagesSource):
         from edge_agent.sources.images import Images, ImagesSpec
 
         return Images(name, ImagesSpec(config.uri, config.fps, config.loop))
     from edge_agent.sources.video import Video, VideoSpec
 
-    return Video(name, VideoSpec(Path(config.uri), config.fps, config.loop))
+    video = VideoSpec(Path(config.uri), config.fps, config.loop, rates=rates, packets=True)
+    return Video(name, video)
 
 
 def camera_spec(config: CameraSource) -> CameraSpec:

@@ -25,7 +25,7 @@ from edge_agent.service.waiting import Entry, GivenUp, Waiting
 from edge_agent.store.evidence import save_snapshot, save_window
 from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Opened
-from edge_agent.types import Decision, Event, Outcome, Priority
+from edge_agent.types import Decision, Event, Frame, Outcome, Priority
 
 log = logging.getLogger("edge_agent.events")
 
@@ -62,6 +62,9 @@ class Recorder:
         self._clips = (
             None if desk.evidence is None else Clips(desk.evidence, desk.spec.rules, self.attach)
         )
+        stills = any(rule.still is not None for rule in desk.spec.rules)
+        self._keeps_evidence = desk.evidence is not None and stills
+        self._picture: Frame | None = None  # the latest that there is one of, for evidence
         self.opened = 0
         self.opened_by_rule: Counter[tuple[str, str]] = Counter()  # and priority
         self.closed = 0
@@ -73,6 +76,8 @@ class Recorder:
 
     def record(self, outcome: Outcome) -> tuple[Event, ...]:
         """Store what opened and closed; the closed events with their evidence."""
+        if self._keeps_evidence and outcome.frame.seen:
+            self._picture = outcome.frame
         closed: tuple[Event, ...] = ()
         if outcome.opened or outcome.closed:
             opened = tuple(self._with_evidence(event, outcome) for event in outcome.opened)
@@ -178,9 +183,11 @@ class Recorder:
             return event
         save = save_window if rule.still == "window" else save_snapshot
         try:
-            saved = save(
-                self._desk.evidence, event, outcome.frame.data, self._caption(event, outcome)
-            )
+            frame = self._picture
+            if frame is None:
+                raise EdgeError("no picture has come so far", "look at its source")
+            caption = self._caption(event, replace(outcome, frame=frame))
+            saved = save(self._desk.evidence, event, frame.data, caption)
         except EdgeError as refusal:
             # What cannot be kept must not cost the alert.
             log.error("no evidence kept event=%s reason=%r", event.id, refusal.message)

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, SourceLost, UsageError
 from edge_agent.frozen import frozen
+from edge_agent.pipeline.pace import rates_of
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.policy.documents import detections_document, dump, event_document
@@ -84,7 +85,8 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
         like = config.sources[config.pipelines[wishes.pipelines[0]].source]
         models = [runner.assembled.model.input for runner in runners]
         wanted = one_signal(models, runners[0].assembled.spec.source) or models[0]
-        play.run(open_input(uri, wishes.start, like, wanted), name)
+        rates = _rates(runners, wishes)
+        play.run(open_input(uri, wishes.start, like, wanted, rates), name)
         if wishes.store is not None:
             keep_account(store, runners, (wishes.start, play.last))
         report = run_report(runners, cost, stopwatch())
@@ -96,6 +98,18 @@ def replay(uri: str, name: str, config: Config, wishes: Wishes) -> Replayed:
         seen=play.seen,
         meters={runner.name: runner.meter for runner in runners},
     )
+
+
+def _rates(runners: Sequence[Runner], wishes: Wishes) -> tuple[float, ...]:
+    """Of which frames pictures are made: those that the gates would look at anyhow.
+
+    Of all where a gate counts its rate from when its schedule opens, and where a snapshot of any
+    frame may be kept: what comes of a replay must not depend on what is saved.
+    """
+    specs = [runner.assembled.spec for runner in runners]
+    scheduled = any(spec.gate.schedule is not None for spec in specs)
+    evidence = wishes.store is not None and any(rule.evidence for s in specs for rule in s.rules)
+    return () if scheduled or evidence else rates_of(spec.gate.max_fps for spec in specs)
 
 
 @frozen

@@ -90,7 +90,7 @@ class Runner:
 
     def takes(self, frame: Frame) -> bool:
         """Mark it as the one at work. False for one that ended the agent before: it has failed."""
-        if self.grip is None:
+        if self.grip is None or not frame.seen:
             return True
         mark = fingerprint(frame.data)
         if mark in self.grip.refused:

@@ -1,6 +1,8 @@
 """The place where a source's thread leaves a frame and a pipeline's worker takes it.
 
-It holds one frame, the newest: a frame that was not taken in time is `busy`. Bounded by design.
+It holds one frame, the newest: a frame that was not taken in time is `busy`. Bounded by design. A
+frame of which its source made no picture never takes the place of one that has one: it is `rate`,
+as the gate would have said.
 """
 
 from __future__ import annotations
@@ -28,10 +30,14 @@ class NewestFrame:
             self._account.fail()
             return
         with self._filled:
-            replaced, self._frame = self._frame, item
-            self._filled.notify()
-        if replaced is not None:
-            self._account.skip(Skip.BUSY)
+            left = self._frame
+            if left is not None and left.seen and not item.seen:
+                left = item
+            else:
+                self._frame = item
+                self._filled.notify()
+        if left is not None:
+            self._account.skip(Skip.BUSY if left.seen else Skip.RATE)
 
     def take(self, timeout_s: float) -> Frame | None:
         """The newest frame, or None when none came in time."""

@@ -17,7 +17,7 @@ class Still:
 
     def offer(self, frame: Frame) -> None:
         """The frame as the pipeline saw it: with its privacy masks blackened."""
-        if self._wanted:
+        if self._wanted and frame.seen:
             with self._changed:
                 self._wanted = False
                 self._frame = frame

@@ -16,6 +16,7 @@ from pathlib import Path
 from edge_agent.config.schema import Config
 from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import RULE
+from edge_agent.pipeline.pace import rates_of
 from edge_agent.pipeline.rules import Ident
 from edge_agent.pipeline.step import Circumstances
 from edge_agent.policy.coverage import Since
@@ -196,8 +197,9 @@ class Watch:
             runner for runner in self.runners.values() if runner.assembled.spec.source == source
         ]
         wanted = one_signal([runner.assembled.model.input for runner in runners], source)
+        rates = rates_of(runner.assembled.spec.gate.max_fps for runner in runners)
         return Capture(
-            source_of(source, self.config.sources[source], wanted),
+            source_of(source, self.config.sources[source], wanted, rates),
             tuple(self.slots[runner.name] for runner in runners),
             self._house.surroundings.now,
             self._house.numbers.setdefault(source, count()),

@@ -20,15 +20,19 @@ import sys
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_agent.config.camera_uri import is_device, with_credentials
 from edge_agent.config.secret import Secret
 from edge_agent.errors import SourceLost
 from edge_agent.frozen import frozen
+from edge_agent.pipeline.pace import no_picture
 from edge_agent.sources.camera_link import STOPPED_S, Gone, Link, Message, Ring
 from edge_agent.sources.camera_reason import NO_ANSWER
 from edge_agent.types import Broken, Frame, SourceInfo
+
+if TYPE_CHECKING:
+    from edge_agent.types import Image
 
 log = logging.getLogger("edge_agent.camera")
 
@@ -44,6 +48,7 @@ class CameraSpec:
     """Which camera. `fps`: what a device is asked for; of a stream, at most so many are taken.
 
     `size` (width, height) is asked of a device alone. Without a picture for `stall_s` it is lost.
+    `rates`: those at which anybody looks at it; of the other frames no picture is made.
     """
 
     uri: str
@@ -54,6 +59,7 @@ class CameraSpec:
     size: tuple[int, int] | None = None
     stall_s: float = 8.0
     open_timeout_s: float = 20.0
+    rates: tuple[float, ...] = ()
 
 
 class Camera:
@@ -138,6 +144,7 @@ class Camera:
             "address": with_credentials(spec.uri, spec.username, password),
             "transport": spec.transport,
             "fps": spec.fps,
+            "rates": spec.rates,
             "size": spec.size,
             "stall_s": spec.stall_s,
             "open_timeout_s": spec.open_timeout_s,
@@ -162,7 +169,7 @@ class Camera:
 
     def _next(self, child: Child) -> Frame | Broken:
         spec = self._spec
-        patience_s = spec.stall_s + (1 / spec.fps if spec.fps else 0.0)
+        patience_s = spec.stall_s + sum(1 / rate for rate in (spec.fps, *spec.rates[-1:]) if rate)
         while True:
             until = self._good + patience_s
             heard = self._hear(child, until)
@@ -175,6 +182,8 @@ class Camera:
                     os.close(memory)
                 case "picture":
                     return self._frame(child, message)
+                case "unseen":
+                    return self._unseen(message)
                 case "damaged":
                     return self._broken(message)
                 case "lost":
@@ -199,10 +208,20 @@ class Camera:
         assert self._ring is not None
         picture = self._ring[message["slot"]].copy()
         child.link.say({"ring": message["ring"], "slot": message["slot"]})
-        self._good, index = monotonic(), self._index
+        self._good, self._damage = monotonic(), ""
+        paced = message["paced"]
+        return self._item(message, picture, None if paced is None else tuple(paced))
+
+    def _unseen(self, message: Message) -> Frame:
+        """It came, and says nothing of those before it: damaged ones stay so."""
+        if not self._damage:
+            self._good = monotonic()
+        return self._item(message, no_picture(), ())
+
+    def _item(self, message: Message, picture: Image, paced: tuple[float, ...] | None) -> Frame:
+        index = self._index
         self._index += 1
-        self._damage = ""
-        return Frame(self.name, index, message["taken"], picture)
+        return Frame(self.name, index, message["taken"], picture, paced=paced)
 
     def _broken(self, message: Message) -> Broken:
         index, self._damage = self._index, message["reason"]

@@ -23,11 +23,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from edge_agent.config.camera_uri import device_path, is_device, is_rtsp
 from edge_agent.sources.camera_link import ALIVE_S, SLOTS, Gone, Link, Message, Ring, new_memory
 from edge_agent.sources.camera_reason import Reason, reason_of, unreachable
+from edge_agent.sources.motion_jpeg import USUAL_FPS, Grabber, undecoded
 
 #: A stream begins with what FFmpeg collected while it looked at it, and that is old: pictures are
 #: let go until one had to be waited for, for so long at most.
@@ -36,21 +37,10 @@ BACKLOG_S = 3.0
 WAITED = 0.5
 #: Larger pictures are refused: a ring of them would not fit into a small board.
 MOST_PIXELS = 5000 * 5000
-#: What a stream that says nothing, or nonsense, about its rate is taken to have, by FFmpeg as well.
-USUAL_FPS = 25.0
 _MJPEG = int.from_bytes(b"MJPG", "little")
 #: The agent sends its order, and hangs up at the end, at once.
 ORDER_S = 60.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-
-
-class Grabber(Protocol):
-    """The part of cv2.VideoCapture that is used."""
-
-    def isOpened(self) -> bool: ...  # noqa: N802 - OpenCV's name
-    def grab(self) -> bool: ...
-    def retrieve(self, image: Any = None) -> tuple[bool, Any]: ...
-    def get(self, prop: int) -> float: ...
 
 
 Factory: TypeAlias = Callable[[Message], Grabber]
@@ -68,7 +58,11 @@ def open_capture(order: Message) -> Grabber:
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _milliseconds(order["open_timeout_s"])),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _milliseconds(order["stall_s"])),
         ]
-        return cv2.VideoCapture(order["address"], cv2.CAP_FFMPEG, limits)
+        return undecoded(
+            lambda: cv2.VideoCapture(order["address"], cv2.CAP_FFMPEG, limits),
+            order["rates"],
+            order["fps"],
+        )
     capture = cv2.VideoCapture(device_path(uri), cv2.CAP_V4L2)
     width, height = order["size"] or (0, 0)
     for prop, wanted in (
@@ -90,12 +84,13 @@ class Reader:
     """One camera that is open, until it is lost."""
 
     def __init__(self, link: Link, capture: Grabber, order: Message) -> None:
-        from edge_agent.pipeline.gate import Pace
+        from edge_agent.pipeline.pace import Pace, Paces
 
         self._link = link
         self._capture = capture
         self._order = order
-        self._pace = Pace()
+        self._pace = Pace()  # of what is taken at all
+        self._paces = Paces(order["rates"])  # of what anybody will look at
         self._fps: float | None = None  # what it says itself
         self._ring: Ring | None = None
         self._came = False  # any picture at all
@@ -131,7 +126,7 @@ class Reader:
             if not grabbed or taken - began > stall_s:
                 return _end(taken - began, stall_s, self._came)
             if fps is None or self._pace.admits(taken, fps):
-                self._hand_over(taken)
+                self._hand_on(taken)
 
     def _pass_over_backlog(self) -> None:
         period = 1.0 / (self._fps or USUAL_FPS)
@@ -149,10 +144,17 @@ class Reader:
         self._came |= grabbed
         return grabbed
 
-    def _hand_over(self, taken: float) -> None:
+    def _hand_on(self, taken: float) -> None:
         self._collect_free()
         if self._ring is not None and not self._free:
             return  # the agent is behind: this picture is let go, a newer one comes
+        paced = self._paces.keeps(taken)
+        if paced == ():
+            self._link.say({"kind": "unseen", "taken": taken})
+        else:
+            self._hand_over(taken, paced)
+
+    def _hand_over(self, taken: float, paced: tuple[float, ...] | None) -> None:
         room = None if self._ring is None else self._ring[min(self._free)]
         good, image = self._capture.retrieve() if room is None else self._capture.retrieve(room)
         fault = _fault(image) if good else "it could not be decoded"
@@ -164,7 +166,8 @@ class Reader:
         slot = min(self._free)
         if image is not room:
             self._ring[slot][:] = image
-        message = {"kind": "picture", "ring": self._ring_number, "slot": slot, "taken": taken}
+        where = {"ring": self._ring_number, "slot": slot}
+        message = {"kind": "picture", **where, "taken": taken, "paced": paced}
         if self._link.say(message):
             self._free.discard(slot)
 

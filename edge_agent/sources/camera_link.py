@@ -8,12 +8,13 @@ shared memory that has no name, so that nothing is left of it when both are gone
     child -> agent   {"kind": "alive"}                          every `ALIVE_S`, whatever hangs
                      {"kind": "open", "width", "height", "fps"} the camera is open
                      {"kind": "ring", "ring", "shape"} + memory pictures have this size from now on
-                     {"kind": "picture", "ring", "slot", "taken"}
+                     {"kind": "picture", "ring", "slot", "taken", "paced"}
+                     {"kind": "unseen", "taken"}                one that nobody will look at
                      {"kind": "damaged", "taken", "reason"}     one that could not be used
                      {"kind": "lost", "reason", "next"}         the last word
 
-`taken` is `time.monotonic()`, which is one clock for all processes of a machine. Read
-`camera_child.py` next.
+`taken` is `time.monotonic()`, which is one clock for all processes of a machine; `paced` that of
+`types.Frame`. Read `camera_child.py` next.
 """
 
 from __future__ import annotations

@@ -2,16 +2,21 @@
 
 Rules: every frame in order, none dropped; times are the container's own. What cannot be decoded is
 one `Broken` item per damaged stretch, and reading goes on behind it. A file that ends before the
-length that its container states is one `Broken` item too. Read `images.py` next.
+length that its container states is one `Broken` item too. Told the rates of its pipelines, it makes
+pictures only of frames that keep one; what that saves depends on the codec (docs/performance.md).
+Read `motion_jpeg.py` next.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import UsageError
 from edge_agent.frozen import frozen
+from edge_agent.pipeline.pace import Paces, no_picture
+from edge_agent.sources.motion_jpeg import undecoded
 from edge_agent.types import Broken, Frame, SourceInfo
 
 #: Consecutive failed reads after which a damaged file is taken to have ended.
@@ -26,6 +31,8 @@ class VideoSpec:
     fps: float | None = None  # where given, times are index / fps and not the container's
     loop: bool = False
     origin: float = 0.0  # seconds since the epoch of the first frame
+    rates: tuple[float, ...] = ()  # those at which anybody looks at it; empty: every frame
+    packets: bool = False  # motion JPEG may be taken undecoded
 
 
 class Video:
@@ -43,7 +50,8 @@ class Video:
         self._round_origin = spec.origin
         self._last = spec.origin
         self._ended = False
-        self._held: Any = None  # the good frame behind a damaged stretch
+        self._held: Frame | None = None  # the good frame behind a damaged stretch
+        self._paces = Paces(spec.rates)
         self._passed_over = 0  # frames of this round that could not be decoded
         self._told = False  # that this round was truncated
 
@@ -56,7 +64,10 @@ class Video:
         import cv2
 
         self.close()
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        rates = self._spec.rates if self._spec.packets else ()
+        capture = undecoded(
+            lambda: cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), rates, self._spec.fps
+        )
         if not capture.isOpened():
             return self._info
         self._capture = capture
@@ -75,16 +86,17 @@ class Video:
             self._ended = True
             return self._broken("FFmpeg cannot read it as a video")
         if self._held is not None:
-            image, self._held = self._held, None
-            return self._frame(image)
+            held, self._held = self._held, None
+            return self._taken(held)
         for attempt in range(GIVE_UP_AFTER):
-            good, image = self._capture.read()
-            if good:
-                # A damaged stretch was passed: count it, and hand the good frame out next.
+            # A damaged stretch is one item, so the good frame behind it is the one after that.
+            frame = self._next(self._index + (attempt > 0))
+            if frame is not None:
                 if attempt == 0:
-                    return self._frame(image)
+                    return self._taken(frame)
                 self._passed_over += attempt - 1
-                return self._after_damage(image)
+                self._held = frame
+                return self._broken("damaged frames")
             if self._at_end():
                 break
         return self._end_of_round()
@@ -94,13 +106,20 @@ class Video:
             self._capture.release()
             self._capture = None
 
-    def _after_damage(self, image: Any) -> Broken:
-        self._held = image
-        return self._broken("damaged frames")
+    def _next(self, index: int) -> Frame | None:
+        """The next frame of the file, to which that number belongs; None when it is damaged."""
+        if not self._capture.grab():
+            return None
+        time = self._moment(index)
+        paced = self._paces.keeps(time)
+        frame = Frame(self.name, index, time, no_picture(), self._spec.path.name, paced)
+        if not frame.seen:
+            return frame
+        good, image = self._capture.retrieve()
+        return replace(frame, data=image) if good else None
 
-    def _frame(self, image: Any) -> Frame:
-        frame = Frame(self.name, self._index, self._moment(), image, self._spec.path.name)
-        self._index += 1
+    def _taken(self, frame: Frame) -> Frame:
+        self._index, self._last = frame.index + 1, frame.time
         return frame
 
     def _broken(self, reason: str) -> Broken:
@@ -108,18 +127,17 @@ class Video:
         self._index += 1
         return item
 
-    def _moment(self) -> float:
-        """The time of the frame just decoded; never before the one in front of it."""
+    def _moment(self, index: int) -> float:
+        """The time of the frame just grabbed; never before the one in front of it."""
         import cv2
 
         if self._spec.fps:
-            offset = (self._index - self._round_start) / self._spec.fps
+            offset = (index - self._round_start) / self._spec.fps
         else:
             offset = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-            if offset <= 0.0 and self._index > self._round_start:  # the container has no times
-                offset = (self._index - self._round_start) / (self._info.fps or 25.0)
-        self._last = max(self._last, self._round_origin + round(offset, 6))
-        return self._last
+            if offset <= 0.0 and index > self._round_start:  # the container has no times
+                offset = (index - self._round_start) / (self._info.fps or 25.0)
+        return max(self._last, self._round_origin + round(offset, 6))
 
     def _at_end(self) -> bool:
         stated = self._info.frames

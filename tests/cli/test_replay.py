@@ -226,3 +226,28 @@ def test_the_clip_of_an_event_shows_the_pipeline_the_same_event_again(
     assert event["rule"] in {each["rule"] for each in documents(again.stdout)}
     words = edge("events", "show", event["id"], "--state", store).stdout
     assert f"clip    {store / kept['path']}" in words
+
+
+def test_a_replay_is_the_same_whether_pictures_are_made_of_all_frames_or_of_those_wanted(
+    edge: Run, tmp_path: Path, realdata: Callable[[str], Path]
+) -> None:
+    """A schedule that is always open makes the source decode all of them, and changes no verdict;
+    evidence is a second reason, without one."""
+    video = realdata("video/vtest.avi")
+    gate = "gate: {max_fps: 3, motion: false}"
+    both = []
+    for name, wanted in (("few", gate), ("all", gate.replace("}", ", schedule: '00:00-24:00'}"))):
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(
+            "sources: {cam: {kind: video, uri: cam.avi}}\n"
+            f"pipelines: {{p: {{source: cam, model: scene-detector, {wanted}, "
+            "rules: [{name: any, min_score: 0.3, priority: alert}]}}\n",
+            "utf-8",
+        )
+        detections = tmp_path / f"{name}.jsonl"
+        done = edge("replay", video, "-c", config, "--detections", detections)
+        assert done.returncode == 0, done.stderr
+        both.append((json.loads(done.stderr)["frames"], detections.read_text("utf-8")))
+    assert both[0] == both[1]
+    assert both[0][0]["skipped"]["rate"] > 100
+    assert both[0][1]

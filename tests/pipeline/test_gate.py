@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.pipeline.gate import Gate, GateSpec, Look, Pace
+from edge_agent.pipeline.gate import Gate, GateSpec, Look
 from edge_agent.pipeline.motion import MotionSpec
+from edge_agent.pipeline.pace import Pace, Paces, rates_of
 from edge_agent.pipeline.schedule import Calendar, Schedule
 from edge_agent.types import Box, OperatingPoint, Skip, Track
 
@@ -369,3 +370,33 @@ def test_law_the_same_looks_get_the_same_verdicts_and_keepalive_is_kept(steps, m
         if skip in (Skip.MOTION, Skip.STATIONARY):
             assert last is not None
             assert time - last < 5.0
+
+
+def test_a_gate_goes_by_the_choice_of_its_source_and_needs_no_picture_of_the_others():
+    gate = Gate(GateSpec(max_fps=5, camera_health=True))
+    nothing = np.empty((0, 0, 3), np.uint8)
+    kept = [(5.0,), (2.0,), (), (2.0, 5.0), (5.0,)]  # whatever the gate's own grid would say
+    looks = [
+        look(index / 30, BLANK if 5.0 in paced else nothing, paced=paced)
+        for index, paced in enumerate(kept)
+    ]
+    skips = [gate.decide(each).skip for each in looks]
+    assert [skip is Skip.RATE for skip in skips] == [5.0 not in paced for paced in kept]
+
+
+def test_pipelines_that_share_a_source_ask_for_each_rate_once_or_for_every_frame():
+    assert rates_of([5.0, 2.0, 5.0]) == (2.0, 5.0)
+    assert rates_of([5.0, 0.0]) == ()
+    assert rates_of([]) == ()
+    assert Paces(()).keeps(1.0) is None
+
+
+@given(st.lists(st.floats(0.001, 0.7), max_size=60), st.sampled_from([1.0, 5.0, 7.5]))
+def test_the_source_chooses_the_frames_that_the_gate_would(gaps: list[float], fps: float):
+    """So a replay is the same whether all pictures are made or not."""
+    times = list(accumulate(gaps))
+    gates = [Gate(GateSpec(max_fps=fps, motion=None)) for _ in range(2)]
+    paces = Paces((fps,))
+    asked = [gates[0].decide(look(time)) for time in times]
+    told = [gates[1].decide(look(time, paced=paces.keeps(time))) for time in times]
+    assert asked == told

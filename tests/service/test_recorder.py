@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from edge_agent.service.waiting import MOST_WAITING
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.rows import EventFilter
-from edge_agent.types import Decision, Event, Frame, Outcome, Priority
+from edge_agent.types import Decision, Event, Frame, Outcome, Priority, Skip
 
 CONFIG = """\
 sources: {s: {kind: scene, uri: "built-in:"}}
@@ -162,3 +164,21 @@ def test_what_waits_is_written_without_a_further_event(disk: Disk, tmp_path: Pat
     disk.store.keep_wear("[]")
     disk.recorder.record(outcome())
     assert stored(tmp_path) == {1: False}
+
+
+def test_a_snapshot_of_a_frame_without_a_picture_is_the_latest_there_is(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.replace("alert}", "alert, evidence: [snapshot]}"), "utf-8")
+    seen = Frame("s", 7, 7.0, np.full((16, 16, 3), 99, np.uint8), paced=(5.0,))
+    unseen = Frame("s", 8, 8.0, np.empty((0, 0, 3), np.uint8), paced=())
+    with open_store(tmp_path) as store:
+        store.start()
+        desk = Desk(store, pipeline_spec(load(config), "p"), ABOUT, evidence=tmp_path)
+        recorder = Recorder(desk)
+        recorder.record(Outcome(seen, None, GATE))
+        recorder.record(Outcome(unseen, Skip.RATE, GATE, opened=(event(1),)))
+        (closed,) = recorder.record(Outcome(unseen, Skip.RATE, GATE, closed=(event(1, 9.0),)))
+    picture = cv2.imread(str(tmp_path / closed.evidence[0]["path"]))
+    assert picture.shape == (16, 16, 3)
+    notes = (tmp_path / closed.evidence[0]["path"]).with_suffix(".json")
+    assert json.loads(notes.read_text())["frame"] == 7

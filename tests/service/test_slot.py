@@ -74,3 +74,18 @@ def test_the_end_of_a_source_is_told_once_after_its_last_frame() -> None:
     assert slot.take(0.0) is not None
     assert slot.has_ended()
     assert not slot.has_ended()
+
+
+UNSEEN = np.empty((0, 0, 3), np.uint8)
+
+
+def test_a_frame_without_a_picture_never_takes_the_place_of_one_with_a_picture() -> None:
+    account = Account()
+    slot = NewestFrame(account)
+    for index, paced in enumerate([(), (5.0,), (), (), (5.0,)]):
+        slot.offer(Frame("cam", index, float(index), PICTURE if paced else UNSEEN, paced=paced))
+    taken = slot.take(0.0)
+    assert taken is not None
+    assert taken.index == 4
+    assert account.ledger().skipped == {"rate": 3, "busy": 1}
+    assert account.ledger().balanced

@@ -251,3 +251,26 @@ def test_a_password_is_read_at_the_last_moment_and_shown_nowhere(
 def test_the_number_of_a_device_is_its_path() -> None:
     with pytest.raises(SourceLost, match="there is no device /dev/video987"):
         Camera("cam", CameraSpec("987", open_timeout_s=START_S)).open()
+
+
+def test_of_frames_that_nobody_looks_at_the_moment_comes_and_no_picture(
+    fake_camera: MakeCamera,
+) -> None:
+    camera = fake_camera("Counting", rates=(2.0, 10.0))
+    camera.open()
+    items = [item for item in read(camera, 40) if isinstance(item, Frame)]
+    assert [item.index for item in items] == list(range(40))
+    seen = [item for item in items if item.seen]
+    assert 6 <= len(seen) <= 30  # ten of fifty a second; a busy machine grabs fewer
+    assert {item.paced for item in items} <= {(), (2.0,), (10.0,), (2.0, 10.0)}
+    assert all(item.data.size == 0 for item in items if not item.seen)
+    assert [level(item) for item in seen] == sorted(level(item) for item in seen)
+
+
+def test_a_camera_whose_pictures_are_all_damaged_is_lost_although_frames_come(
+    fake_camera: MakeCamera,
+) -> None:
+    camera = fake_camera("OnlyGarbage", rates=(10.0,), stall_s=1.0)
+    camera.open()
+    with pytest.raises(SourceLost, match="only damaged pictures"):
+        read(camera, 1000)

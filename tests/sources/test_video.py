@@ -5,33 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from videos import read_all, write_video
 
 from edge_agent.errors import UsageError
+from edge_agent.pipeline.pace import Pace
 from edge_agent.sources.video import Video, VideoSpec
 from edge_agent.types import Broken, Frame
-
-
-def write_video(path: Path, frames: int = 30, fps: float = 10.0) -> Path:
-    """Frame i is 4 * i brighter than the first, so that a frame can be told from its neighbours."""
-    codec = cv2.VideoWriter_fourcc(*"MJPG")  # type: ignore[attr-defined]
-    writer = cv2.VideoWriter(str(path), codec, fps, (64, 48))
-    grain = np.random.default_rng(1).integers(0, 60, (48, 64, 3))  # so that frames have a size
-    for index in range(frames):
-        writer.write((grain + 4 * index).astype(np.uint8))
-    writer.release()
-    return path
-
-
-def read_all(source: Video) -> list[Frame | Broken]:
-    source.open()
-    items = []
-    while (item := source.read()) is not None:
-        items.append(item)
-    source.close()
-    return items
 
 
 def test_every_frame_comes_in_order_with_the_times_of_the_container(tmp_path: Path) -> None:
@@ -94,3 +75,32 @@ def test_a_loop_goes_on_with_index_and_time(tmp_path: Path) -> None:
     source.close()
     assert [item.index for item in items if item] == list(range(10))
     assert [item.time for item in items if item] == pytest.approx([i / 10 for i in range(10)])
+
+
+def test_pictures_are_made_of_the_frames_that_keep_a_rate_and_no_frame_is_lost(
+    tmp_path: Path,
+) -> None:
+    path = write_video(tmp_path / "v.avi")  # 10 a second
+    every = [item for item in read_all(Video("cam", VideoSpec(path))) if isinstance(item, Frame)]
+    few = read_all(Video("cam", VideoSpec(path, rates=(2.0, 5.0))))
+    assert [(item.index, item.time) for item in few] == [(item.index, item.time) for item in every]
+    pace = {rate: Pace() for rate in (2.0, 5.0)}
+    for whole, item in zip(every, few, strict=True):
+        assert isinstance(item, Frame)
+        assert item.paced == tuple(r for r, each in pace.items() if each.admits(item.time, r))
+        assert item.seen == (item.data.size > 0)
+        assert not item.seen or np.array_equal(item.data, whole.data)
+    assert 0 < sum(item.seen for item in few if isinstance(item, Frame)) < len(few)
+
+
+def test_damage_is_the_same_whether_pictures_are_made_or_not(
+    realdata: Callable[[str], Path], tmp_path: Path
+) -> None:
+    data = bytearray(realdata("video/vtest.avi").read_bytes()[:1_500_000])
+    data[600_000:700_000] = bytes(100_000)
+    path = tmp_path / "holes.avi"
+    path.write_bytes(data)
+    every, few = (read_all(Video("cam", VideoSpec(path, rates=rates))) for rates in ((), (1.0,)))
+    assert [(type(each), each.index, each.time) for each in every] == [
+        (type(each), each.index, each.time) for each in few
+    ]
