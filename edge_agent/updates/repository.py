@@ -134,7 +134,11 @@ class Repository:
 
     def _order(self, path: str, listed: dict[str, dict[str, TargetFile]]) -> Order:
         try:
-            rollout = self._rollout(path, len(listed[ROLLOUTS]))
+            info = self._info(path, listed)  # the rollouts' key may have signed for anything
+        except Refused as fault:
+            return Order(path, None, None, fault.message)
+        try:
+            rollout = self._rollout(info, len(listed[ROLLOUTS]))
         except ValueError as fault:
             return Order(path, None, None, str(fault))
         try:
@@ -144,9 +148,8 @@ class Repository:
             return Order(path, rollout, None, fault.message)
         return Order(path, rollout, target)
 
-    def _rollout(self, path: str, count: int) -> Rollout:
+    def _rollout(self, info: TargetFile, count: int) -> Rollout:
         """Raises ValueError where it is no order that this agent understands."""
-        info = self._info(path)
         if info.length > LARGEST_ROLLOUT or count > MOST_ROLLOUTS:
             raise ValueError(f"{count} rollouts of up to {info.length} bytes are more than is read")
         file = self._download(info, self._rollouts / _sha256(info))
@@ -154,7 +157,7 @@ class Repository:
             rollout = parse(json.loads(file.read_bytes()))
         except RecursionError as fault:
             raise ValueError("this is no rollout: it is nested too deeply") from fault
-        if path != f"{ROLLOUTS}/{rollout.id}.json":
+        if info.path != f"{ROLLOUTS}/{rollout.id}.json":
             raise ValueError(f"it says it is rollout {rollout.id!r}, its name says otherwise")
         return rollout
 
