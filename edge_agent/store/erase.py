@@ -1,15 +1,18 @@
 """Erase events for good: rows, messages, pictures, and every byte of them in the files.
 
 Rules: the transaction that erases declares the numbers of the erased messages (`lost`, reason
-`erased`), sent ones too, so that receivers erase their copies. Deleted content is overwritten, free
-pages leave the file, the log is emptied. An open event is left alone: the agent still writes it.
-Works beside a running agent.
+`erased`), sent ones too, so that receivers erase their copies. An alert whose messages are not all
+here any more (sent, and then evicted) is named there by its event's id, which its messages' ids
+begin with: their numbers are not known any more, and the copies must go all the same. Deleted
+content is overwritten, free pages leave the file, the log is emptied. An open event is left alone:
+the agent still writes it. Works beside a running agent.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time as clock
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,15 +25,20 @@ from edge_agent.store.db import FILE
 from edge_agent.store.disk import disk_errors, sync_folder
 from edge_agent.store.evidence import STILLS_FOLDER
 from edge_agent.store.record import Store
+from edge_agent.types import Priority
 
 #: A reader holds the log for a moment; one that holds it for longer is named.
 PATIENCE_S = 10.0
 PAGES = 2000
+#: An alert has an opening and a closing message.
+MESSAGES = 2
+#: Events that one declaration names: 2 kB.
+NAMED = 100
 
 
 @frozen
 class Erased:
-    """`lost_seq`: the message that tells receivers, None where none of them ever had a number."""
+    """`lost_seq`: the (first) message that tells receivers, None where there is nothing to tell."""
 
     events: int
     messages: int
@@ -50,7 +58,7 @@ def erase(store: Store, ids: Sequence[str], now: float) -> Erased:
     with store.database.transaction() as connection:
         rows = [_row(connection, id_) for id_ in ids]
         messages = _messages(connection, ids)
-        seq = _declare(connection, messages, now)
+        seq = _declare(connection, messages, _unnumbered(rows, ids, messages), now)
         connection.executemany("DELETE FROM outbox WHERE seq = ?", [row[:1] for row in messages])
         connection.executemany("DELETE FROM events WHERE n = ?", [row[:1] for row in rows])
         connection.executemany("DELETE FROM decisions WHERE n = ?", [row[1:2] for row in rows])
@@ -64,31 +72,60 @@ def erase(store: Store, ids: Sequence[str], now: float) -> Erased:
     return Erased(len(rows), len(messages), removed, seq)
 
 
-def _row(connection: sqlite3.Connection, id_: str) -> tuple[int, int, str]:
+def _row(connection: sqlite3.Connection, id_: str) -> tuple[int, int, str, str]:
     found = connection.execute(
-        "SELECT n, decision, evidence, closed FROM events WHERE id = ?", (id_,)
+        "SELECT n, decision, evidence, closed, priority FROM events WHERE id = ?", (id_,)
     ).fetchone()
     if found is None:
         raise UsageError(f"there is no event {id_}", "see: edge-agent events list")
     if found[3] is None:
         raise UsageError(f"event {id_} is still open", "erase it when it has closed")
-    return found[0], found[1], found[2]
+    return found[0], found[1], found[2], found[4]
 
 
-def _messages(connection: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[int, str]]:
-    """(seq, topic) of every message of these events. Alerts have no index by id: one walk."""
+def _unnumbered(
+    rows: Sequence[tuple[int, int, str, str]],
+    ids: Sequence[str],
+    messages: Sequence[tuple[int, str, str]],
+) -> list[str]:
+    """The alerts among them of which not every message is here."""
+    here = Counter(event for _, _, event in messages)
+    return [
+        id_
+        for row, id_ in zip(rows, ids, strict=True)
+        if row[3] == Priority.ALERT.value and here[id_] < MESSAGES
+    ]
+
+
+def _messages(connection: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[int, str, str]]:
+    """(seq, topic, event) of every message of these events; one walk: alerts have no index."""
     wanted = set(ids)
     rows = connection.execute("SELECT seq, topic, id FROM outbox WHERE topic = 'alert'")
-    return [(seq, topic) for seq, topic, id_ in rows if id_.partition("/")[0] in wanted]
+    return [
+        (seq, topic, event)
+        for seq, topic, id_ in rows
+        if (event := id_.partition("/")[0]) in wanted
+    ]
 
 
 def _declare(
-    connection: sqlite3.Connection, messages: list[tuple[int, str]], now: float
+    connection: sqlite3.Connection,
+    messages: list[tuple[int, str, str]],
+    unnumbered: list[str],
+    now: float,
 ) -> int | None:
-    if not messages:
-        return None
-    body = dump(lost_document(messages, "erased"))
-    return outbox.declare(connection, messages[0][0], body, now)
+    """The first message that says so; None where nobody outside ever heard of them."""
+    parts = [unnumbered[at : at + NAMED] for at in range(0, len(unnumbered), NAMED)] or [[]]
+    declared = None
+    for place, events in enumerate(parts):
+        numbered = [] if place else [(seq, topic) for seq, topic, _ in messages]
+        if not (numbered or events):
+            return None
+        body = lost_document(numbered, "erased") | ({"events": events} if events else {})
+        name = numbered[0][0] if numbered else events[0]
+        seq = outbox.declare(connection, name, dump(body), now)
+        declared = seq if declared is None else declared
+    return declared
 
 
 def _remove(files: list[Path]) -> int:

@@ -210,8 +210,9 @@ def insert(connection: sqlite3.Connection, draft: Draft, boot: int) -> int:
     return cursor.lastrowid
 
 
-def declare(connection: sqlite3.Connection, first: int, body: str, time: float) -> int:
-    """Add a `lost` message; its seq. `first`: the lowest seq that it declares, so its id is new."""
+def declare(connection: sqlite3.Connection, first: int | str, body: str, time: float) -> int:
+    """Add a `lost` message; its seq. `first`: the lowest seq that it declares, or the first event
+    that it names, so its id is new."""
     meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('store', 'boot')"))
     # Ids are unique beyond this store: a receiver drops repeats by id.
     word = clocks.word_of(connection, meta["boot"])

@@ -182,6 +182,17 @@ def archive_errors(path: Path) -> Iterator[None]:
         raise
 
 
+#: Came after the first archives: events that devices erased; the ids of their messages begin so.
+_ERASED = """
+CREATE TABLE IF NOT EXISTS erased (
+    device TEXT NOT NULL,
+    event TEXT NOT NULL,
+    by TEXT NOT NULL,                -- store/seq of the message that says so
+    PRIMARY KEY (device, event)
+) WITHOUT ROWID
+"""
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -193,3 +204,4 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if not tables:
         script = Path(__file__).with_name("schema.sql").read_text("utf-8")
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
+    connection.execute(_ERASED)

@@ -46,7 +46,7 @@ def keep(connection: sqlite3.Connection, message: Message, via: str, now: float)
         return _again(connection, message, stream, known) or _conflict(
             connection, message, stream, now
         )
-    if _is_erased(connection, stream, message.seq):
+    if _is_erased(connection, stream, message.seq) or _is_of_erased(connection, message, stream):
         return "erased"  # it came by another way, or later than the word that it must go
     if message.loss is not None:
         _declare(connection, message, message.loss, stream, now)
@@ -125,11 +125,14 @@ def _declare(
     )
     if loss.reason == ERASED and successor is None:
         _erase(connection, stream, loss.seqs)
+        for event in loss.events:
+            _erase_event(connection, message, event)
 
 
 def _ranges(loss: Loss) -> Spans:
     """As rows; the one that begins at 0 only tells how far the store before had counted."""
-    return (*([(0, loss.previous_seq)] if loss.previous_seq or not loss.seqs else []), *loss.seqs)
+    tells = loss.previous_seq or not (loss.seqs or loss.events)
+    return (*([(0, loss.previous_seq)] if tells else []), *loss.seqs)
 
 
 def _is_erased(connection: sqlite3.Connection, stream: int, seq: int | None) -> bool:
@@ -157,6 +160,44 @@ def _erase(connection: sqlite3.Connection, stream: int, seqs: Spans) -> None:
         connection.executemany("DELETE FROM repeats WHERE message = ?", copies)
         connection.executemany("DELETE FROM messages WHERE n = ?", copies)
         connection.execute(f"DELETE FROM conflicts WHERE {here}", span)
+
+
+def _erase_event(connection: sqlite3.Connection, message: Message, event: str) -> None:
+    """All of its messages that are here, under whatever number: the device names them no more."""
+    by = f"{message.store}/{message.seq}"
+    connection.execute("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", (message.device, event, by))
+    numbers = connection.execute(
+        "SELECT stream, seq FROM messages JOIN streams s ON s.n = stream"
+        " WHERE s.device = :device AND id BETWEEN :first AND :last"
+        " UNION SELECT r.stream, r.seq FROM repeats r JOIN messages m ON m.n = r.message"
+        " JOIN streams s ON s.n = r.stream"
+        " WHERE s.device = :device AND m.id BETWEEN :first AND :last"
+        " UNION SELECT stream, seq FROM conflicts JOIN streams s ON s.n = stream"
+        " WHERE s.device = :device AND id BETWEEN :first AND :last",
+        {"device": message.device, "first": f"{event}/", "last": f"{event}/~"},
+    ).fetchall()
+    for stream, seq in numbers:
+        _lose(connection, stream, seq, by)
+        _erase(connection, stream, ((seq, seq),))
+
+
+def _is_of_erased(connection: sqlite3.Connection, message: Message, stream: int) -> bool:
+    """A copy of what was erased by its event's id; its number counts as erased from now on."""
+    found = connection.execute(
+        "SELECT by FROM erased WHERE device = ? AND event = ?",
+        (message.device, message.id.partition("/")[0]),
+    ).fetchone()
+    if found is None or message.seq is None:
+        return False
+    _lose(connection, stream, message.seq, found[0])
+    return True
+
+
+def _lose(connection: sqlite3.Connection, stream: int, seq: int, by: str) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO losses VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+        (stream, by, seq, seq, ERASED),
+    )
 
 
 def latest(connection: sqlite3.Connection, message: Message, now: float) -> str:

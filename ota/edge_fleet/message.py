@@ -21,6 +21,7 @@ from edge_agent.policy.stick import STORE_NAME
 LARGEST = 1_000_000
 _SCHEMA = re.compile(r"mqtt-([a-z]{1,32})/1")
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EVENT = re.compile(r"[0-9a-f]{16}")
 _CLOCKS = ("synced", "unsynced", "corrected")
 
 
@@ -37,6 +38,7 @@ class Loss:
     counts: Mapping[str, int]
     previous_store: str | None
     previous_seq: int = 0  # the last number that store gave
+    events: tuple[str, ...] = ()  # erased ones whose numbers the device does not know any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,14 @@ def _loss(data: Mapping[str, Any]) -> Loss:
     if previous is not None:
         previous = _matching(data, "previous_store", STORE_NAME)
     last = 0 if data.get("previous_seq") is None else _number(data, "previous_seq")
-    return Loss(seqs, _text(data, "reason"), counts, previous, last)
+    events = data.get("events", [])
+    if not (isinstance(events, list) and all(_is_event(each) for each in events)):
+        raise Malformed("events are no list of ids")
+    return Loss(seqs, _text(data, "reason"), counts, previous, last, tuple(events))
+
+
+def _is_event(value: object) -> bool:
+    return isinstance(value, str) and _EVENT.fullmatch(value) is not None
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

@@ -92,6 +92,37 @@ def test_an_erased_alert_goes_under_its_old_store_s_number_too(archive: Archive)
     assert partition(account(of_store(archive, OLD).heard))["superseded"] == {1}
 
 
+def test_an_event_that_is_erased_by_name_goes_under_every_number_and_stays_away(
+    archive: Archive, tmp_path: Path
+) -> None:
+    """Its messages had been sent and evicted: the device does not know their numbers any more."""
+    event, secret = "0123456789abcdef", {"text": "Frau Meier am Tor"}
+    opening = message(1, id=f"{event}/open", data=secret)
+    archive.keep([opening, message(2), message(3, id="f" * 16 + "/open")], "mqtt", NOW)
+    told = lost(9, [[4, 5]], reason="erased", counts={"alert": 2}, events=[event])
+    archive.keep([told], "mqtt", NOW)
+    assert rows(archive, "SELECT seq FROM messages ORDER BY n") == [(2,), (3,), (9,)]
+    closing = message(8, id=f"{event}/close", data=secret)  # by a stick that was written before
+    archive.keep([closing, opening], "stick", NOW)
+    salvaged = message(2, NEW, id=f"{event}/open", data=secret)
+    archive.keep([salvaged], "mqtt", NOW)
+    sets = partition(account(of_store(archive, OLD).heard))
+    assert (sets["lost"], sets["delivered"]) == ({1, 4, 5, 8}, {2, 3, 9})
+    assert sets["missing"] == {6, 7}
+    assert partition(account(of_store(archive, NEW).heard))["lost"] == {2}
+    another = message(1, OLD, id=f"{event}/open", device="dock-08", data={"n": 1})
+    assert archive.keep([another], "mqtt", NOW).new == 1, "of another device it is another event"
+    for file in tmp_path.glob("desk.db*"):
+        assert b"Meier" not in file.read_bytes()
+
+
+def test_a_declaration_of_names_alone_says_nothing_of_numbers(archive: Archive) -> None:
+    told = lost(2, [], reason="erased", counts={}, events=["0" * 16])
+    archive.keep([message(1), told], "mqtt", NOW)
+    sets = partition(only(archive))
+    assert (sets["delivered"], sets["lost"]) == ({1, 2}, set())
+
+
 def test_what_was_declared_lost_and_came_after_all_is_delivered(archive: Archive) -> None:
     archive.keep([lost(3, [[1, 2]]), message(2)], "mqtt", NOW)
     assert partition(only(archive))["lost"] == {1}

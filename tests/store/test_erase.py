@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import pytest
 from completeness import Completeness
 
 from edge_agent.errors import EdgeError, UsageError
+from edge_agent.policy.envelope import Sender, encode
 from edge_agent.store import erase as erasing
 from edge_agent.store.erase import erase
 from edge_agent.store.evidence import STILLS_FOLDER
 from edge_agent.store.labels import Label
 from edge_agent.store.record import Store
-from edge_agent.types import Decision
+from edge_agent.store.rows import Batch, Opened
+from edge_agent.types import Decision, Priority
 
 SECRET = "Q7-the-person-with-the-red-hat"
 
@@ -81,6 +86,40 @@ def test_no_byte_of_it_is_left_and_receivers_are_told(
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (60,)
         assert connection.execute("SELECT count(*) FROM labels").fetchone() == (0,)
+
+
+def test_an_alert_whose_messages_were_evicted_is_named_by_its_id(
+    store: Store, device: SimpleNamespace, secret: str
+) -> None:
+    """The receiver still has them, and their numbers are not known any more."""
+    with store.database.transaction() as connection:
+        connection.execute("DELETE FROM outbox WHERE id = ?", (f"{secret}/open",))
+    whole = device.event(3).id
+    done = erase(store, [whole, secret], 1e9)
+    assert (done.events, done.messages) == (2, 3)
+    (told,) = [each for each in store.outbox.pending(1000) if each.topic == "lost"]
+    assert told.seq == done.lost_seq
+    assert told.body["events"] == [secret]
+    assert told.body["counts"] == {"alert": 3}
+    schema = resources.files("edge_agent") / "schemas" / "mqtt-lost.json"
+    sent = json.loads(encode(told, Sender("dock", store.identity.store, 1), told.time))
+    jsonschema.validate(sent, json.loads(schema.read_text("utf-8")))
+
+
+def test_many_that_are_named_are_told_in_parts_and_what_was_no_alert_is_not(
+    store: Store, device: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "NAMED", 2)
+    low = device.event(99, priority=Priority.NOTICE)
+    for event in (*map(device.event, range(5)), low):
+        store.record(Batch(opened=(Opened(event, device.ABOUT),)))
+        store.record(Batch(closed=(device.closed(event),)))
+    ids = [device.event(number).id for number in range(5)]
+    done = erase(store, [*ids, low.id], 1e9)
+    told = store.outbox.pending(100)
+    assert [each.body["events"] for each in told] == [ids[:2], ids[2:4], ids[4:]]
+    assert (done.messages, done.lost_seq) == (0, told[0].seq)
+    assert all(each.body["ranges"] == [] for each in told)
 
 
 def test_an_old_copy_in_the_log_goes_too(
