@@ -28,6 +28,7 @@ COMMANDS = {
     "events": "List, show and export what was seen.",
     "why": "Why an event was raised, or why nothing was.",
     "coverage": "How long every rule watched, and why not.",
+    "regress": "The pinned cases of this site against a new configuration or model.",
     "pause": "Stop inferring, all pipelines or one.",
     "resume": "Go on inferring.",
     "reload": "Read the configuration again.",

@@ -38,6 +38,7 @@ def erase_events(
     """
     from edge_agent.cli.render import plural
     from edge_agent.policy.documents import dump
+    from edge_agent.service.cases import forget_events
     from edge_agent.store.erase import erase
     from edge_agent.store.query import open_reader
     from edge_agent.store.record import open_store
@@ -55,6 +56,7 @@ def erase_events(
         _confirm(f"erase {plural(len(closed), 'event')} for good?")
     with open_store(here.state) as store:
         done = erase(store, closed, time.time())
+    pinned = forget_events(here.state, closed)
     if as_json:
         document = {"schema": "erase/1", "events": closed, "messages": done.messages}
         click.echo(dump({**document, "files": done.files, "lost_seq": done.lost_seq}))
@@ -65,6 +67,8 @@ def erase_events(
     )
     if done.lost_seq is not None:
         click.echo(f"receivers are told by message {done.lost_seq}")
+    if pinned:
+        click.echo(f"and {plural(pinned, 'pinned case')} of them")
     if left := len(found) - len(closed):
         click.echo(f"left alone: {plural(left, 'open event')}; erase them when they have closed")
 

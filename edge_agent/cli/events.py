@@ -13,6 +13,7 @@ import click
 from edge_agent.cli.erase import erase_events
 from edge_agent.cli.names import complete_event, complete_pipeline, complete_rule
 from edge_agent.cli.options import Place, config_option, json_option, place, state_option, to_type
+from edge_agent.cli.pin import pin_event, unpin
 
 if TYPE_CHECKING:
     from edge_agent.service.moments import Zone
@@ -152,6 +153,8 @@ def export(config: Path | None, state: Path | None, target: Path, **wanted: Any)
 
 
 command.add_command(erase_events)
+command.add_command(pin_event)
+command.add_command(unpin)
 
 
 # --- below: from rows to text ---------------------------------------------------------------------

@@ -27,6 +27,9 @@ from edge_agent.types import InputSpec, SignalSpec
 if TYPE_CHECKING:
     from edge_agent.sources.camera import CameraSpec
 
+#: What an event keeps of a signal: one window, or those of a clip.
+KEPT_WINDOWS = (".npz", ".npy")
+
 
 def open_input(
     uri: str,
@@ -41,6 +44,10 @@ def open_input(
     `like` is the source that it stands for: of the same kind, it has the same rate. `rates` are
     those of the pipelines that look at it; without any, every frame has its picture.
     """
+    if isinstance(wanted, SignalSpec) and uri.lower().endswith(KEPT_WINDOWS):
+        from edge_agent.sources.kept_windows import KeptWindows
+
+        return KeptWindows(Path(uri), wanted.window, start)
     if isinstance(wanted, SignalSpec):
         return recorded_signal(uri, start, like, wanted)
     if uri.lower().endswith(RECORDINGS):

@@ -1,0 +1,125 @@
+"""`edge-agent events pin` and `unpin`: cases that every new model and policy must pass here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_agent.cli.names import complete_event, complete_pipeline
+from edge_agent.cli.options import (
+    config_option,
+    default_state,
+    existing_config,
+    json_option,
+    state_directory,
+    state_option,
+)
+from edge_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_agent.config.schema import Config
+    from edge_agent.service.assemble import Site
+    from edge_agent.service.cases import Case
+
+
+@click.command("pin")
+@click.argument("event", metavar="[ID]", required=False, shell_complete=complete_event)
+@click.option("--nothing", is_flag=True, help="It was a false alarm: nothing must be raised.")
+@click.option("--file", type=click.Path(path_type=Path), help="A recording instead of an event.")
+@click.option("--pipeline", shell_complete=complete_pipeline, help="--file: the one to show it to.")
+@click.option("--start", metavar="TIME", help="--file: when it begins, RFC 3339. [1970-01-01]")
+@click.option("--name", help="What to call the case. [the event's short id, the file's name]")
+@click.option("--note", default="", help="Why it is kept.")
+@config_option
+@state_option
+@json_option
+def pin_event(
+    event: str | None,
+    nothing: bool,
+    name: str | None,
+    note: str,
+    config: Path | None,
+    state: Path | None,
+    as_json: bool,
+    **recording: object,
+) -> None:
+    """Keep an event's clip, or a recording, as a case: before a model or a policy takes charge, it
+    is replayed, and an alarm lost or a new one refuses it.
+
+    The event's rule must keep a clip (evidence: [clip]) or the window of a signal.
+    """
+    from edge_agent.policy.documents import dump
+    from edge_agent.service import regress
+    from edge_agent.service.cases import case_document
+    from edge_agent.store.query import open_reader
+
+    file = recording["file"]
+    if (event is None) == (file is None):
+        raise UsageError("say what to pin", "an event's ID, or --file RECORDING --pipeline P")
+    loaded, site = place_of(config, state)
+    candidate = regress.Candidate(loaded, site)
+    if event is not None:
+        with open_reader(site.state) as reader:
+            stored = reader.event(event)
+        case = regress.new_case(name or stored.event.id[:8], note)
+        kept = regress.pin_event(stored, candidate, nothing=nothing, case=case)
+    else:
+        kept = regress.pin_recording(
+            _of_file(regress.new_case(name or Path(str(file)).stem, note), recording),
+            candidate,
+            nothing=nothing,
+        )
+    if as_json:
+        click.echo(dump(case_document(kept)))
+        return
+    alarms = ", ".join(alarm.text for alarm in kept.expected.alarms) or "nothing"
+    click.echo(f"pinned {kept.name}: pipeline {kept.pipeline} must raise {alarms}")
+    for flaw in kept.expected.flaws:
+        click.echo(f"  now it raises {flaw.text}")
+    click.echo("next: edge-agent regress")
+
+
+@click.command("unpin")
+@click.argument("name")
+@config_option
+@state_option
+def unpin(name: str, config: Path | None, state: Path | None) -> None:
+    """Remove a pinned case; `edge-agent regress --list` names them."""
+    from edge_agent.service.cases import forget
+
+    forget(state_directory(state, config), name)
+    click.echo(f"case {name} is no longer asked for")
+
+
+def place_of(config: Path | None, state: Path | None) -> tuple[Config, Site]:
+    """The configuration, which these commands need, and where its pipelines work."""
+    from edge_agent.config.load import load
+    from edge_agent.service.assemble import Site
+
+    path = existing_config(config)
+    loaded = load(path)
+    stated = loaded.store.path
+    folder = state or (Path(stated) if stated else default_state())
+    return loaded, Site(state=folder, beside=path.absolute().parent)
+
+
+def _of_file(case: Case, recording: dict[str, object]) -> Case:
+    from dataclasses import replace
+
+    from edge_agent.policy.documents import parse_rfc3339
+
+    file, pipeline, start = (recording[key] for key in ("file", "pipeline", "start"))
+    if pipeline is None:
+        raise UsageError("--file needs the pipeline that is to see it", "--pipeline NAME")
+    path = Path(str(file))
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "check its name")
+    try:
+        begins = 0.0 if start is None else parse_rfc3339(str(start))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--start {start}: no date and time with a zone", "write 2026-01-31T08:00:00Z"
+        ) from None
+    return replace(case, pipeline=str(pipeline), recording=path, start=begins)
