@@ -15,18 +15,28 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from figures import tell
 
+from edge_agent.policy.coverage import Attention, Cause, State, Stretch
 from edge_agent.policy.documents import About, dump, event_document
 from edge_agent.store.db import TUNING, Tuning
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
-from edge_agent.store.rows import Batch, Draft, EventFilter, FramesRow, Judged, Opened, Summary
+from edge_agent.store.rows import (
+    Batch,
+    CoverageRow,
+    Draft,
+    EventFilter,
+    FramesRow,
+    Judged,
+    Opened,
+    Summary,
+)
 from edge_agent.types import Decision, Event, Priority
 
 ABOUT = About("person-detector", "1.2.0", "ab" * 32, "litert 2.3.0", "cd" * 32)
@@ -78,35 +88,53 @@ def service(alerts: int) -> None:
 
 
 def idle() -> None:
-    """A day without an event: every minute a ledger row, with and without a near miss. A real day
-    has a miss of each of two rules and a skip, a summary every five minutes, and time in between
-    for the kernel to write back the log's index."""
+    """A minute without an event, as the housekeeping of an agent with one camera writes it (seen in
+    a running one): the ledger, a quiet look of each of two rules, two skips, the coverage of both
+    rules; every fifth minute a summary and what drift is measured against. In between the kernel
+    writes back the log's index."""
     print("kB per minute without an event")
-    for name, misses, between in (
-        ("ledger", 0, nothing),
-        ("and a near miss", 1, nothing),
-        ("ledger, far apart", 0, far_apart),
-        ("a real day", 3, far_apart),
-    ):
+    for name, deferred in (("each committed", False), ("an idle day", True)):
         with new_store() as (store, state):
             measured = Meter(state)
             for minute in range(1440):
-                began = 60.0 * minute
-                row = FramesRow("people", began, began + 60, 1, {"motion": 290, "rate": 9})
-                miss = Judged("miss", "people", began, minute, WHY[:3], "gate", 7, "person")
-                store.record(Batch(frames=(row,), judged=(miss,) * misses))
-                if name == "a real day" and minute % 5 == 0:
-                    body = "x" * 700
-                    summary = Summary("people", began - 300, began, body)
-                    note = Draft(f"summary/1/{minute}/0", "summary", began, body)
-                    store.outbox.acknowledge(
-                        store.record(Batch(messages=(note,), summaries=(summary,)))
-                    )
-                between(store, state)
+                seqs: tuple[int, ...] = ()
+                with store.database.deferred() if deferred else nullcontext():
+                    if minute % 5 == 0:
+                        seqs = store.record(summary(minute))
+                        store.keep_baselines(f"{minute:204}")
+                    store.record(flush(minute))
+                store.outbox.acknowledge(seqs)
+                far_apart(store, state)
             told, disk = measured(store, 1440)
             print(f"  {name:20}{told}")
-            if name == "a real day":
+            if deferred:
                 tell("written a day idle, one camera", disk * 1440 / 1000, 10, "MB")
+
+
+def summary(minute: int) -> Batch:
+    began, body = 60.0 * minute, "x" * 470
+    return Batch(
+        summaries=(Summary("people", began - 300, began, body),),
+        messages=(Draft(f"summary/d1e2f3a4/1/{minute}/0", "summary", began, body),),
+    )
+
+
+def flush(minute: int) -> Batch:
+    began, ended = 60.0 * minute, 60.0 * minute + 60
+    watching = Attention(State.WATCHING, Cause.NONE)
+    misses = tuple(
+        Judged("miss", "people", began + 7, minute, WHY[:4], rule, None, None)
+        for rule in ("person-seen", "in-gate")
+    )
+    skips = tuple(Judged("skip", "people", began + each, minute, WHY[:2]) for each in (1, 31))
+    return Batch(
+        frames=(FramesRow("people", began, ended, 2, {"motion": 298}),),
+        judged=misses + skips,
+        coverage=tuple(
+            CoverageRow("people", rule, Stretch.of(began, ended, watching))
+            for rule in ("person-seen", "in-gate")
+        ),
+    )
 
 
 def old(alerts: int, events: int) -> None:
@@ -148,6 +176,7 @@ class Meter:
 
     def __call__(self, store: Store, number: int) -> tuple[str, float]:
         """In words, and the kB that went to the disk."""
+        store.database.commit()
         took = (time.perf_counter() - self.start) / number * 1000
         store.outbox.settle()
         checkpoint(store)
@@ -201,10 +230,6 @@ def draft(event: Event, phase: str) -> Draft:
     del document["decisions"]
     time_ = event.opened if event.closed is None else event.closed
     return Draft(f"{event.id}/{phase}", "alert", time_, dump(document), priority=0)
-
-
-def nothing(store: Store, state: Path) -> None:
-    pass
 
 
 def at_once(store: Store, state: Path) -> None:

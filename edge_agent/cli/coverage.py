@@ -37,12 +37,14 @@ def command(
     Works when the agent is down, too. The latest minute may not be written yet.
     """
     from edge_agent.policy.documents import dump
+    from edge_agent.service.control import up_to_date
     from edge_agent.service.moments import moment, zone_of
     from edge_agent.store.query import open_reader
 
     here = place(state, config)
     zone = zone_of(here.timezone)
     begin = moment(since, time.time(), zone).time
+    up_to_date(here.state)
     with open_reader(here.state) as reader:
         found = reader.coverage(begin)
     rules = dict(_by_rule(found, rule, begin))

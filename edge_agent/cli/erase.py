@@ -39,6 +39,7 @@ def erase_events(
     from edge_agent.cli.render import plural
     from edge_agent.policy.documents import dump
     from edge_agent.service.cases import forget_events
+    from edge_agent.service.control import up_to_date
     from edge_agent.store.erase import erase
     from edge_agent.store.query import open_reader
     from edge_agent.store.record import open_store
@@ -54,6 +55,7 @@ def erase_events(
     closed = sorted({event.id for event in found if event.closed is not None or ids})
     if closed and not yes:
         _confirm(f"erase {plural(len(closed), 'event')} for good?")
+    up_to_date(here.state)
     with open_store(here.state) as store:
         done = erase(store, closed, time.time())
     pinned = forget_events(here.state, closed)

@@ -94,6 +94,7 @@ def show(event: str, config: Path | None, state: Path | None, as_json: bool) -> 
 def label(event: str, verdict: str, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Say whether an event was what it said it was: right (true) or a false alarm."""
     from edge_agent.policy.documents import dump
+    from edge_agent.service.control import up_to_date
     from edge_agent.store.labels import Label
     from edge_agent.store.query import open_reader
     from edge_agent.store.record import open_store
@@ -101,6 +102,7 @@ def label(event: str, verdict: str, config: Path | None, state: Path | None, as_
     here = place(state, config)
     with open_reader(here.state) as reader:
         found = reader.event(event).event
+    up_to_date(here.state)
     with open_store(here.state) as store:
         store.label(Label(found.id, verdict == "true", time.time(), "cli"))
     if as_json:

@@ -32,9 +32,11 @@ def command() -> None:
 def list_outbox(limit: int, config: Path | None, state: Path | None, as_json: bool) -> None:
     """What waits, in the order in which it leaves."""
     from edge_agent.policy.documents import dump
+    from edge_agent.service.control import up_to_date
     from edge_agent.store.query import open_reader
 
     here = place(state, config)
+    up_to_date(here.state)
     with open_reader(here.state) as reader:
         depth, topics = reader.depth(), reader.waiting_by_topic()
         first = reader.unsent(0, limit, urgent=True)
@@ -73,11 +75,13 @@ def export(
     """
     from edge_agent.cli.render import say
     from edge_agent.policy.documents import dump
+    from edge_agent.service.control import up_to_date
     from edge_agent.service.stick import export as write
     from edge_agent.store.query import open_reader
 
     here = place(state, config)
     limit = None if max_mb is None else round(max_mb * MEGABYTE)
+    up_to_date(here.state)
     with open_reader(here.state) as reader:
         device = reader.device() or _configured_id(config)
         done = write(reader, device, folder, time.time(), limit)
@@ -112,11 +116,13 @@ def ack(receipt: Path, config: Path | None, state: Path | None, as_json: bool) -
     """Mark as delivered what the desk confirms: the receipt's file, or the stick it is on."""
     from edge_agent.cli.render import say
     from edge_agent.policy.documents import dump
+    from edge_agent.service.control import up_to_date
     from edge_agent.service.receipt import acknowledge, find_receipt, load_receipt
     from edge_agent.store.query import open_reader
     from edge_agent.store.record import open_store
 
     here = place(state, config)
+    up_to_date(here.state)
     with open_reader(here.state) as reader:
         found = load_receipt(find_receipt(receipt, reader.identity().store))
         with open_store(here.state) as store:

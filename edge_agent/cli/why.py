@@ -37,12 +37,14 @@ def command(event: str | None, config: Path | None, state: Path | None, **said: 
     edge-agent why EVENT: why this one was raised.
     edge-agent why --pipeline P --at WHEN: what was decided then, and why nothing came of it.
     """
+    from edge_agent.service.control import up_to_date
     from edge_agent.store.query import open_reader
 
     only = said["pipeline"] or said["rule"]
     if (event is None) == (said["at"] is None) or (event is not None and only):
         raise UsageError("say EVENT, or --pipeline P --at WHEN", "edge-agent why --help")
     here = place(state, config)
+    up_to_date(here.state)
     with open_reader(here.state) as reader:
         if event is not None:
             _tell_event(reader.event(event), here, said["as_json"])

@@ -324,12 +324,18 @@ class Agent:
             "pause": lambda args: self.pause(args.get("pipeline")),
             "resume": lambda args: self.resume(args.get("pipeline")),
             "reload": lambda args: self.reload(),
+            "commit": lambda args: self.commit(),
         }
 
     def status(self) -> dict[str, Any]:
         """`status/1` of the running agent."""
         status = live_status(self._watch, self._store, self._surroundings, self._publisher)
         return {**status, "written_mb_per_day": self._housekeeping.written_mb_per_day}
+
+    def commit(self) -> dict[str, Any]:
+        """Somebody is about to look at the database, or to write to it."""
+        self._store.database.commit()
+        return {}
 
     def pause(self, pipeline: str | None) -> dict[str, Any]:
         """Every frame of it is skipped as `paused` until `resume`."""

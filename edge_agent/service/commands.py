@@ -130,6 +130,7 @@ def _ack(reach: Reach, args: Mapping[str, Any]) -> dict[str, Any]:
         receipt = stick.receipt_of(args)
     except stick.Damaged as fault:
         raise Refused(f"the receipt is damaged: {fault}") from None
+    reach.store.database.commit()  # the reader is to see what was deferred
     with open_reader(reach.state) as reader:
         done = acknowledge(reach.store, reader, receipt)
     return {"confirmed": done.confirmed, "known": done.known, "gone": done.gone}

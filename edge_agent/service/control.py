@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeAlias
@@ -136,7 +136,7 @@ def failure(fault: EdgeError) -> dict[str, Any]:
 
 def ask(state: Path, command: str, **args: Any) -> dict[str, Any]:
     """Ask the running agent. Raises NotRunning, or the error that it answered."""
-    patience_s = RELOAD_S if command == "reload" else ANSWER_S
+    patience_s = {"reload": RELOAD_S, "commit": PATIENCE_S}.get(command, ANSWER_S)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(patience_s)
         try:
@@ -153,6 +153,13 @@ def ask(state: Path, command: str, **args: Any) -> dict[str, Any]:
         raise fault
     data: dict[str, Any] = answer["data"]
     return data
+
+
+def up_to_date(state: Path) -> None:
+    """Have a running agent commit what it deferred, before somebody else reads or writes its
+    database. One that is not there, or hangs, has the database as it stands."""
+    with suppress(EdgeError):
+        ask(state, "commit")
 
 
 def _unanswered(fault: OSError | ValueError, state: Path, patience_s: float) -> EdgeError:

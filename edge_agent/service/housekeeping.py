@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from edge_agent.errors import EdgeError
@@ -36,6 +37,8 @@ LOOK_S = 1.0
 PATIENCE_S = 10.0
 #: A round waits for the disk and for frames at work, each bounded; all told it takes no longer.
 ROUND_S = 30.0
+#: After so long without an event, and since the start, what is written is not committed at once.
+CALM_S = 600.0
 #: Inferred frames after which a track is there for a dashboard.
 STEADY = 3
 #: Summary windows that wait for the disk at most: a day of the default five minutes.
@@ -83,7 +86,8 @@ class Housekeeping:
         self._refusal = ""
         self.beat = Beat("housekeeping", renewable=True)
         self._refused_since: float | None = None
-        self._began = self._flushed
+        self._began = self._calm_since = self._flushed
+        self._happened = 0  # events opened and closed, at the last look
         self._patience = 0.0  # after a refusal the disk is left alone until then
 
     def run(self, stop: threading.Event) -> None:
@@ -124,16 +128,19 @@ class Housekeeping:
 
     def _write_all(self, *, at_once: bool = False) -> None:
         """Summaries in order, then the ledger. What the disk refuses is offered again later."""
-        self._wear.count(self._surroundings.now())
+        now = self._surroundings.now()
+        self._wear.count(now)
+        defer = self._is_calm(now) and not at_once
         try:
-            while self._summaries:
-                self._store.record(self._summaries[0])
-                self._summaries.popleft()
-                self._keep_baselines()
-            self._flush()
-            self._wear.keep(self._surroundings.now(), at_once=at_once)
-            if self._spending is not None:
-                self._spending.keep()
+            with self._store.database.deferred() if defer else nullcontext():
+                while self._summaries:
+                    self._store.record(self._summaries[0])
+                    self._summaries.popleft()
+                    self._keep_baselines()
+                self._flush()
+                self._wear.keep(now, at_once=at_once)
+                if self._spending is not None:
+                    self._spending.keep()
             self._refusal = ""
         except EdgeError as refusal:
             self._patience = self._surroundings.now() + PATIENCE_S
@@ -142,6 +149,16 @@ class Housekeeping:
                 log.error("ledger and summaries wait for the disk reason=%r", refusal.message)
         if self._publisher is not None:
             self._publisher.notify()
+
+    def _is_calm(self, now: float) -> bool:
+        """Nobody waits to see in the database what is written now: nothing has happened for long.
+        A store in memory wears nothing."""
+        watch = self._watch()
+        recorders = [runner.recorder for runner in watch.runners.values()]
+        happened = sum(each.opened + each.closed for each in recorders)
+        if happened != self._happened or watch.open_events():
+            self._happened, self._calm_since = happened, now
+        return now - self._calm_since >= CALM_S and not self._store.passing
 
     def _flush(self) -> None:
         """The ledger's windows, open events as they are, near misses: one transaction."""

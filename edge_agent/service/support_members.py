@@ -23,7 +23,7 @@ from edge_agent.host.thermometer import find_sensors, read_sensor
 from edge_agent.host.throttling import read_throttling
 from edge_agent.policy.documents import dump
 from edge_agent.service.check import check
-from edge_agent.service.control import ask
+from edge_agent.service.control import ask, up_to_date
 from edge_agent.service.doctor import document, examine
 from edge_agent.service.doctor_disk import existing
 from edge_agent.service.doctor_finding import Case
@@ -117,6 +117,7 @@ def status(case: Case) -> str:
 
 def ledger(case: Case) -> str:
     """Every pipeline's account over all that is kept."""
+    up_to_date(case.state)
     with open_reader(case.state) as reader:
         return dump({name: frames_document(each) for name, each in reader.ledger().items()})
 

@@ -18,11 +18,13 @@ class WearAccount:
     """Only housekeeping counts; anyone may read the figure."""
 
     def __init__(self, store: Store, now: float, written: Callable[[], float] = written_mb) -> None:
-        """What was written up to `now` is the price of this start."""
+        """What was written up to `now` is the price of this start, and what is until the first
+        count: the reserve of a new store is 4 MB, and no other minute writes them."""
         self._store = store
         self._written = written
         self._counted, self._time, self._kept = written(), now, now
         self._wear = from_text(store.wear()).started(now, self._counted)
+        self._is_starting = True
 
     @property
     def mb_per_day(self) -> float | None:
@@ -32,7 +34,12 @@ class WearAccount:
     def count(self, now: float) -> None:
         """What was written since the last call."""
         written = self._written()
-        self._wear = self._wear.ran(now, now - self._time, written - self._counted)
+        more = written - self._counted
+        if self._is_starting:
+            self._wear = self._wear.started(now, more)
+        else:
+            self._wear = self._wear.ran(now, now - self._time, more)
+        self._is_starting = False
         self._counted, self._time = written, now
 
     def keep(self, now: float, *, at_once: bool = False) -> None:

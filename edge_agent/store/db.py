@@ -1,8 +1,8 @@
-"""The database file: opening it, its settings, its identity, one connection behind one lock.
+"""The database file: opening it, its settings, its identity.
 
 Rules: WAL with `synchronous=FULL`: a commit that returned is on the disk. A file that a newer
-version wrote, or that is not ours, is looked at read-only and refused. Everything the disk may
-answer goes through `disk_errors`. Read `record.py` next.
+version wrote, or that is not ours, is looked at read-only and refused. What a crash left in the
+redo log is done before anything else. Read `database.py` next.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from edge_agent.errors import Damaged, EdgeError, Refused
 from edge_agent.frozen import frozen
+from edge_agent.store import redo
+from edge_agent.store.database import Database as Database
+from edge_agent.store.database import inode as inode
 from edge_agent.store.disk import check_writable, disk_errors, make_folder
 from edge_agent.store.migrate import LATEST, migrate, version
+from edge_agent.store.redo import Connection
 from edge_agent.store.rows import Identity
 
 FILE = "edge.db"
@@ -31,7 +32,6 @@ PATIENCE_S = 5.0
 WEAR = "wear"
 #: The service waits no longer: what it cannot write yet it keeps, and goes on watching.
 SERVICE_PATIENCE_S = 1.0
-HARDLY_S = 0.02
 #: The log of a small disk is no larger than such a part of it: what stands in it must still fit
 #: into the database when the disk is full.
 LOG_PART = 16
@@ -53,112 +53,6 @@ class Tuning:
 TUNING = Tuning()
 
 
-class Database:
-    """One connection, used by one thread at a time."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self.connection = connection
-        self.lock = threading.RLock()
-        self._file = inode(path)
-        self._patience_s: float | None = None
-        self._is_hasty = False
-        (self.log_pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
-        self.refusal: EdgeError | None = None  # why the disk took no writes at the last attempt
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is on the disk when it returns, or nothing is.
-
-        Raises NoRoom, EdgeError, or sqlite3.IntegrityError where a rule of the schema is broken.
-        """
-        with self.lock, self._noted(), disk_errors(self.path):
-            self._begin()
-            while inode(self.path) not in (self._file, None):  # see renew.py
-                old = self.connection
-                self.take(open_database(self.path.parent))
-                old.close()
-                self._begin()
-            before = self.connection.total_changes
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                # SQLite may have rolled back by itself (disk full); a failed COMMIT has not.
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
-            if self.connection.total_changes != before:
-                self.refusal = None
-
-    def take(self, other: Database) -> None:
-        """Go on with the other one's connection, to the file that bears the name now."""
-        self.connection, self._file = other.connection, other._file
-        if self._patience_s is not None:
-            self._set_patience(self._patience_s)
-
-    @contextmanager
-    def _noted(self, kind: type[EdgeError] = EdgeError) -> Iterator[None]:
-        """Keep what the disk says until it takes something again."""
-        try:
-            yield
-        except kind as refusal:
-            if refusal.__cause__ is not None:  # the disk's word, not a rule of ours
-                self.refusal = refusal
-            raise
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        with self.lock, self.noting_damage():
-            yield self.connection
-
-    @contextmanager
-    def noting_damage(self) -> Iterator[None]:
-        """Around every read of the file, on whatever connection. Raises EdgeError, Damaged."""
-        with self._noted(Damaged), disk_errors(self.path):
-            yield
-
-    @contextmanager
-    def writing_aside(self) -> Iterator[None]:
-        """Around what writes to the file on another connection. Raises NoRoom, EdgeError."""
-        with self._noted(), disk_errors(self.path):
-            yield
-
-    def wait_at_most(self, seconds: float) -> None:
-        """For another process that writes. Only once: as long as it keeps the file locked the next
-        ones, of whatever thread, hardly wait; one after the other they would take many times it.
-        """
-        self._patience_s = seconds
-        with self.lock, disk_errors(self.path):
-            self._set_patience(seconds)
-
-    def _begin(self) -> None:
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            if self._patience_s is not None:
-                self._set_patience(HARDLY_S)
-            raise
-        if self._patience_s is not None and self._is_hasty:
-            self._set_patience(self._patience_s)
-
-    def _set_patience(self, seconds: float) -> None:
-        self._is_hasty = seconds == HARDLY_S
-        self.connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
-
-    def close(self) -> None:
-        with self.lock, disk_errors(self.path):
-            self.connection.close()
-
-
-def inode(path: Path) -> int | None:
-    """Which file bears the name now."""
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
-
-
 def open_database(state: Path, tuning: Tuning = TUNING) -> Database:
     """Open `state`/edge.db for writing; make folder and file where absent, migrate an older one.
 
@@ -175,15 +69,30 @@ def open_database(state: Path, tuning: Tuning = TUNING) -> Database:
         connection = connect(path, "rwc")
         try:
             _configure(connection, path, tuning)
+            _finish(connection, path)
             migrate(connection)
             _mint(connection)
         except BaseException:
             connection.close()
             raise
-    return Database(path, connection)
+    return Database(path, connection, lambda: open_database(state, tuning))
 
 
-def connect(path: Path, mode: str, extra: str = "") -> sqlite3.Connection:
+def _finish(connection: Connection, path: Path) -> None:
+    """Do what a crash left in the redo log; that of an agent at work is its own."""
+    if not redo.waits(connection, path):
+        return
+    try:
+        held = hold(path.parent)
+    except EdgeError:
+        return
+    try:
+        redo.finish(connection, path)
+    finally:
+        os.close(held)
+
+
+def connect(path: Path, mode: str, extra: str = "") -> Connection:
     """A connection without Python's own transactions; `mode` is ro, rw or rwc."""
     return sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}{extra}",
@@ -191,6 +100,7 @@ def connect(path: Path, mode: str, extra: str = "") -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         timeout=PATIENCE_S,
+        factory=Connection,
     )
 
 

@@ -63,6 +63,7 @@ def erase(store: Store, ids: Sequence[str], now: float) -> Erased:
         connection.executemany("DELETE FROM events WHERE n = ?", [row[:1] for row in rows])
         connection.executemany("DELETE FROM decisions WHERE n = ?", [row[1:2] for row in rows])
         connection.executemany("DELETE FROM labels WHERE event = ?", [(id_,) for id_ in ids])
+        store.database.wipe_redo()
     files = [state / path for row in rows for path in eviction.paths(row[2])]
     files += [each for id_ in ids for each in (state / "evidence").glob(f"*/*/{id_}.*")]
     files += (state / STILLS_FOLDER).glob("*")

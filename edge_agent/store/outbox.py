@@ -4,8 +4,9 @@ Rules: a message is written with the event it tells of, in one transaction (`rec
 pending until it is acknowledged. Acknowledgements wait in memory and ride with the next
 transaction, because a commit of their own would cost more than the alert: a crash before that
 means that those messages are sent once more, and receivers drop repeats by id. Whoever sends never
-waits for the disk: it reads on a connection of its own (`aside.py`), knows how much waits without
-counting (`unsent.py`), and where somebody attends, that one writes the acknowledgements.
+waits for the disk: it reads on a connection of its own (`aside.py`; in calm hours on the first one,
+which alone sees what is deferred), knows how much waits without counting (`unsent.py`), and where
+somebody attends, that one writes the acknowledgements.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Outbox:
         0), the others, or (None) all of them."""
         which = URGENCIES if urgent is None else (urgent,)
         waiting = frozenset(self._waiting)  # before the rows: they may be written meanwhile
-        with self._aside.reading() as connection, ExitStack() as open_:
+        with self._reading() as connection, ExitStack() as open_:
             lanes = [
                 open_.enter_context(
                     closing(connection.execute(_lane(each), (after, limit + len(waiting))))
@@ -97,7 +98,7 @@ class Outbox:
 
         One that is not pending is left out. While the disk takes no writes they wait in memory.
         """
-        with self._aside.reading() as connection:
+        with self._reading() as connection:
             taken = [seq for seq in seqs if _is_unsent(connection, seq)]
         self._waiting.update(taken)
         if len(self._waiting) < WAITING:
@@ -108,6 +109,13 @@ class Outbox:
             # The refusal stands in the database, and they wait on: a crash only repeats them.
             with suppress(EdgeError):
                 self.settle()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Aside; but what is deferred only the first connection sees, seldom at work then."""
+        reading = self._database.reading if self._database.has_deferred else self._aside.reading
+        with reading() as connection:
+            yield connection
 
     @contextmanager
     def attended(self) -> Iterator[None]:
@@ -179,7 +187,7 @@ class Outbox:
     def depth(self) -> Depth:
         waiting = frozenset(self._waiting)
         count = self._unsent.count()
-        with self._aside.reading() as connection:
+        with self._reading() as connection:
             ends = _ends(connection, waiting)
         if ends.oldest_seq is None:
             return ends

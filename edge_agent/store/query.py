@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.spans import Spans
-from edge_agent.store import coverage, decisions, events, labels, ledger, outbox
+from edge_agent.store import coverage, decisions, events, labels, ledger, outbox, redo
 from edge_agent.store.db import (
     FILE,
     connect,
@@ -25,6 +25,7 @@ from edge_agent.store.db import (
     has_name,
     identity,
     kept_wear,
+    open_database,
     read_header,
     refuse_contents,
 )
@@ -65,6 +66,8 @@ def open_reader(state: Path) -> Reader:
             refuse_contents(path, connection)
             if (found := version(connection)) == 0 or not has_name(connection):
                 raise _absent(state)
+            if redo.waits(connection, path):
+                _finish(state)
             if found < LATEST:
                 raise EdgeError(
                     f"{path} is of an older version and not yet migrated",
@@ -272,6 +275,13 @@ def _unknown(connection: sqlite3.Connection, prefix: str, given: str) -> UsageEr
     return UsageError(
         f"no event has an id that begins with {prefix}{names}", "see: edge-agent events list"
     )
+
+
+def _finish(state: Path) -> None:
+    """A killed agent's last half hour may stand in its redo log: opening to write commits it. Where
+    that is not possible (a read-only disk, an agent at work) it is read as it stands."""
+    with suppress(EdgeError):
+        open_database(state).close()
 
 
 def _absent(state: Path) -> UsageError:

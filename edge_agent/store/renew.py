@@ -38,6 +38,7 @@ def hold_log(database: Database, limit: int = LOG_BYTES) -> bool:
     if size <= max(limit, _size(path) // LOG_SHARE):
         return False
     with database.lock:
+        database.commit()
         with database.reading() as connection:
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if not busy:

@@ -71,6 +71,10 @@ class Usage:
         return self.file + self.log + self.evidence
 
 
+class _Nothing(Exception):
+    """A sweep found nothing: its transaction is undone, so that it writes nothing."""
+
+
 class Retention:
     """One thread uses it."""
 
@@ -146,20 +150,26 @@ class Retention:
         return False
 
     def _sweep(self, evict: Evict, now: float, batch: int) -> bool:
-        """One transaction, then the files of what it evicted."""
+        """One transaction, or none where nothing is found, then the files of what it evicted."""
         with self._database.lock:
-            with self._database.transaction() as connection:
-                acknowledged = self._outbox.write_waiting(connection)
-                sweep = Sweep(connection, self._identity, now, batch, self._cursors)
-                found = evict(sweep)
+            try:
+                with self._database.transaction() as connection:
+                    acknowledged = self._outbox.write_waiting(connection)
+                    sweep = Sweep(connection, self._identity, now, batch, self._cursors)
+                    found = evict(sweep)
+                    if not found:
+                        raise _Nothing
+            except _Nothing:
+                return False
             self._outbox.forget(acknowledged)
         for path in sweep.files:
             self._remove(self._state / path)
-        self.evicted += found
-        return found
+        self.evicted += 1
+        return True
 
     def _shrink(self, wanted: int) -> None:
         """Give free pages back to the disk; the file is cut at the next checkpoint."""
+        self._database.commit()
         with self._database.reading() as connection:
             (size,) = connection.execute("PRAGMA page_size").fetchone()
             # As a script: `execute` would take one step of it, which is one page.
@@ -230,6 +240,7 @@ class Retention:
 
     def _cut(self) -> None:
         """Everything free leaves the file, and the log is emptied. Raises as `look`."""
+        self._database.commit()
         with self._database.reading() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             connection.executescript("PRAGMA incremental_vacuum")

@@ -20,12 +20,13 @@ from edge_agent.errors import Damaged
 from edge_agent.frozen import frozen
 from edge_agent.policy import spans
 from edge_agent.policy.documents import dump
-from edge_agent.store import outbox, renew
+from edge_agent.store import outbox, redo, renew
 from edge_agent.store.db import APPLICATION_ID, FILE, Database, connect, hold
 from edge_agent.store.disk import disk_errors, sync_folder, write_durably
 from edge_agent.store.examine import examine
 from edge_agent.store.migrate import LATEST
 from edge_agent.store.record import Store, Trouble, open_store
+from edge_agent.store.redo import Connection
 from edge_agent.store.rows import Draft
 
 log = logging.getLogger("edge_agent.store")
@@ -187,10 +188,20 @@ def _open_old(aside: Path) -> sqlite3.Connection | None:
                 "PRAGMA writable_schema = ON"
             )  # or a file cut short is not looked at
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if mode == "rw":
+                _finish_redo(connection, aside.with_name(FILE))
             return connection
         except sqlite3.Error:
             connection.close()
     return None
+
+
+def _finish_redo(old: Connection, database: Path) -> None:
+    """What the old store had deferred belongs to it, as far as its pages take it."""
+    try:
+        redo.finish(old, database)
+    except sqlite3.Error as damage:
+        log.warning("what was deferred is lost with the damaged database reason=%r", str(damage))
 
 
 def _mend_header(aside: Path) -> None:

@@ -12,17 +12,18 @@ import sqlite3
 
 from edge_agent.store.db import Database
 
-_KEEP = """
-CREATE TEMP TABLE unsent (n INTEGER NOT NULL);
-INSERT INTO temp.unsent VALUES (0);
-CREATE TEMP TRIGGER outbox_comes AFTER INSERT ON main.outbox WHEN new.sent IS NULL
-BEGIN UPDATE unsent SET n = n + 1; END;
-CREATE TEMP TRIGGER outbox_goes AFTER DELETE ON main.outbox WHEN old.sent IS NULL
-BEGIN UPDATE unsent SET n = n - 1; END;
-CREATE TEMP TRIGGER outbox_changes AFTER UPDATE OF sent ON main.outbox
-WHEN (old.sent IS NULL) <> (new.sent IS NULL)
-BEGIN UPDATE unsent SET n = n + (new.sent IS NULL) - (old.sent IS NULL); END;
-"""
+_KEEP = (
+    "CREATE TEMP TABLE unsent (n INTEGER NOT NULL)",
+    "INSERT INTO temp.unsent VALUES (0)",
+    "CREATE TEMP TRIGGER outbox_comes AFTER INSERT ON main.outbox WHEN new.sent IS NULL"
+    " BEGIN UPDATE unsent SET n = n + 1; END",
+    "CREATE TEMP TRIGGER outbox_goes AFTER DELETE ON main.outbox WHEN old.sent IS NULL"
+    " BEGIN UPDATE unsent SET n = n - 1; END",
+    "CREATE TEMP TRIGGER outbox_changes AFTER UPDATE OF sent ON main.outbox"
+    " WHEN (old.sent IS NULL) <> (new.sent IS NULL)"
+    " BEGIN UPDATE unsent SET n = n + (new.sent IS NULL) - (old.sent IS NULL); END",
+)
+_IS_KEPT = "SELECT count(*) FROM sqlite_temp_master WHERE name = 'unsent'"
 _COUNT = "UPDATE temp.unsent SET n = (SELECT count(*) FROM main.outbox WHERE sent IS NULL)"
 
 
@@ -31,17 +32,16 @@ class Unsent:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._of: sqlite3.Connection | None = None  # the connection that keeps the number,
-        self._version = 0  # and what it had seen of others when the rows were counted
+        self._version = 0  # what the connection had seen of others when the rows were counted
         self._known: int | None = None
 
     def count(self) -> int:
-        """As of the last commit; while a commit waits for the disk, of the one before it."""
+        """As of the last transaction; while one waits for the disk, of the one before it."""
         lock = self._database.lock
         if lock.acquire(blocking=self._known is None):
             try:
                 with self._database.reading() as connection:
-                    if self._known is None or not connection.in_transaction:
+                    if self._known is None or not self._database.is_inside:
                         self._known = self._read(connection)
             finally:
                 lock.release()
@@ -51,10 +51,12 @@ class Unsent:
     def _read(self, connection: sqlite3.Connection) -> int:
         # The version first: what comes between the two is then counted once more, never missed.
         (version,) = connection.execute("PRAGMA data_version").fetchone()
-        if connection is not self._of:
-            connection.executescript(_KEEP)
-        if connection is not self._of or version != self._version:
+        (is_kept,) = connection.execute(_IS_KEPT).fetchone()
+        if not is_kept:  # a new connection, or rolled back with what was deferred
+            for statement in _KEEP:
+                connection.execute(statement)
+        if not is_kept or version != self._version:
             connection.execute(_COUNT)
-        self._of, self._version = connection, version
+        self._version = version
         (count,) = connection.execute("SELECT n FROM temp.unsent").fetchone()
         return int(count)

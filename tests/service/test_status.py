@@ -259,9 +259,10 @@ def test_what_is_written_is_told_by_both(built: Watch, store: Store) -> None:
     with open_reader(store.database.path.parent) as reader:
         told = valid(stored_status(reader.last_status(), 600.0, NotRunning("nobody", "")))
     assert told["written_mb_per_day"] == pytest.approx(0.5 + 1.44)
-    written = iter([0.5, 0.51])
+    written = iter([0.5, 4.5, 4.51])
     account = WearAccount(store, 700.0, lambda: next(written))
-    account.count(1300.0)  # it goes on from what the store kept
-    assert account.mb_per_day == pytest.approx(0.5 + 0.5 + 1.44)
-    account.keep(1300.0, at_once=True)
-    assert from_text(store.wear()).mb_per_day() == pytest.approx(2.44)
+    account.count(760.0)  # the reserve of a new store is a part of the start, no rate
+    account.count(1360.0)  # it goes on from what the store kept
+    assert account.mb_per_day == pytest.approx(0.5 + 4.5 + 1.44)
+    account.keep(1360.0, at_once=True)
+    assert from_text(store.wear()).mb_per_day() == pytest.approx(6.44)

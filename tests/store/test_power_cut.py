@@ -27,7 +27,7 @@ from edge_agent.store.record import Store, open_store
 pytestmark = pytest.mark.slow
 
 #: Cuts of the short form; the long one has so many times more.
-SHORT = {"young": 200, "writer": 150, "agent": 50}
+SHORT = {"young": 200, "writer": 150, "calm": 150, "agent": 50}
 LONG = 20
 AGENT = """\
 sources: {yard: {kind: scene, uri: "built-in:?seed=11&fps=20"}}
@@ -53,13 +53,14 @@ def memory() -> Iterator[Path]:
 def recorded(
     strace: str, memory: Path, device: SimpleNamespace
 ) -> Callable[..., tuple[Path, Recording]]:
-    """`recorded("young" | "writer" | "agent", …)`: the folder and what was done in it."""
+    """`recorded("young" | "writer" | "calm" | "agent", …)`: the folder and what was done in it."""
 
     def run(who: str, *words: str) -> tuple[Path, Recording]:
         state = memory / who
         state.mkdir()
         if who != "agent":
-            command = [sys.executable, device.path, state, *words]
+            program = device.path.with_name("calm_writer.py") if who == "calm" else device.path
+            command = [sys.executable, program, state, *words]
             return state, record(strace, command, state, 60)
         config = memory / "config.yaml"
         config.write_text(AGENT + squares())
@@ -133,6 +134,8 @@ def told_by(said: str) -> set[tuple[str, ...]]:
                 found |= {("opened", id_), ("message", f"{id_}/open", seq)}
             case ["closed", id_, seq]:
                 found.add(("message", f"{id_}/close", seq))
+            case ["noted", id_, seq]:
+                found.add(("message", id_, seq))
             case ["sent", seq]:
                 found.add(("sent", seq))
         if match := re.search(r"event opened id=(\w+)", line):
@@ -157,7 +160,9 @@ def cut(memory: Path, device: SimpleNamespace) -> Callable[..., Finding]:
 @pytest.mark.parametrize(
     "factor", [1, pytest.param(LONG, marks=pytest.mark.acceptance)], ids=["short", "long"]
 )
-@pytest.mark.parametrize(("who", "words"), [("young", ["3"]), ("writer", ["200"]), ("agent", [])])
+@pytest.mark.parametrize(
+    ("who", "words"), [("young", ["3"]), ("writer", ["200"]), ("calm", ["150"]), ("agent", [])]
+)
 def test_a_power_cut_loses_nothing_that_was_told(
     recorded: Callable[..., tuple[Path, Recording]],
     cut: Callable[..., Finding],
