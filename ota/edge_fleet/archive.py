@@ -8,7 +8,7 @@ its id; whatever comes again changes nothing. Read `completeness.py` next.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,14 @@ from urllib.parse import quote
 
 from edge_agent.errors import EdgeError, NoRoom, Refused, UsageError
 from edge_agent.policy.stick import Waiting
-from edge_fleet import entries
+from edge_fleet import devices, entries
 from edge_fleet.completeness import Heard
+from edge_fleet.decide import Report
+from edge_fleet.devices import Device
 from edge_fleet.entries import Rejected
 from edge_fleet.heard import conflicts, heard
 from edge_fleet.message import Message
+from edge_fleet.migrate import migrate
 
 APPLICATION_ID = 0x45444646
 PATIENCE_S = 10.0
@@ -120,6 +123,26 @@ class Archive:
             found: int = connection.execute("SELECT count(*) FROM refused").fetchone()[0]
         return found
 
+    def enroll(self, name: str, tags: Mapping[str, str], now: float) -> bool:
+        """A device is expected from now on; whether it is new."""
+        with self._transaction() as connection:
+            return devices.enroll(connection, name, tags, now)
+
+    def dismiss(self, name: str) -> bool:
+        """A device is expected no more; whether it was."""
+        with self._transaction() as connection:
+            return devices.dismiss(connection, name)
+
+    def devices(self) -> tuple[Device, ...]:
+        """Who is enrolled or was heard of, by name."""
+        with self._reading() as connection:
+            return devices.devices(connection)
+
+    def reports(self, rollout: str, sha256: str) -> tuple[Report, ...]:
+        """What devices said of one rollout and its very target."""
+        with self._reading() as connection:
+            return tuple(devices.reports(connection, rollout, sha256))
+
     def close(self) -> None:
         self._connection.close()
 
@@ -182,17 +205,6 @@ def archive_errors(path: Path) -> Iterator[None]:
         raise
 
 
-#: Came after the first archives: events that devices erased; the ids of their messages begin so.
-_ERASED = """
-CREATE TABLE IF NOT EXISTS erased (
-    device TEXT NOT NULL,
-    event TEXT NOT NULL,
-    by TEXT NOT NULL,                -- store/seq of the message that says so
-    PRIMARY KEY (device, event)
-) WITHOUT ROWID
-"""
-
-
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -204,4 +216,4 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if not tables:
         script = Path(__file__).with_name("schema.sql").read_text("utf-8")
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
-    connection.execute(_ERASED)
+    migrate(connection)

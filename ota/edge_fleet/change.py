@@ -64,12 +64,21 @@ class Change:
             self.repository = replace(self.repository, before=before)
         self._touched.add(role)
 
+    def renew(self) -> None:
+        """Sign snapshot and timestamp anew even where nothing else changes."""
+        self._touched.add("timestamp")
+
     def next_version(self, role: str) -> int:
         """What the role's metadata will be numbered."""
         return int(self.repository.signed(role).signed.version) + 1
 
     def write(self) -> None:
-        """Sign, then write, the timestamp last. Raises UsageError where keys are missing."""
+        """Sign, then write, the timestamp last. Raises UsageError where keys are missing.
+
+        Where nothing was changed nothing is written.
+        """
+        if not self._touched:
+            return
         touched = [role for role in ("targets", *DELEGATED) if role in self._touched]
         written = {role: self._signed(role) for role in touched}
         snapshot = self.repository.snapshot.signed

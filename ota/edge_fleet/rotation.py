@@ -61,6 +61,7 @@ def refresh(repository: Path, keyring: Keyring, now: float, roles: Sequence[str]
     """Sign again: these roles, snapshot and timestamp, and whatever the newest root does not vouch
     for (we were killed in the middle of a rotation). Raises UsageError where keys are missing."""
     with changing(repository, keyring, now) as change:
+        change.renew()
         for role in (*roles, *_unvouched(change.repository)):
             if role not in ("snapshot", "timestamp"):
                 change.touch(role)

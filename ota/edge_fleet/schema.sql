@@ -2,7 +2,7 @@
 -- told stands as it told it. docs/fleet.md explains every table.
 
 PRAGMA application_id = 0x45444646;  -- "EDFF"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- One store of one device: the numbers of its messages are one sequence.
 CREATE TABLE streams (
@@ -34,6 +34,7 @@ CREATE TABLE messages (
     UNIQUE (stream, seq)
 );
 CREATE INDEX messages_by_id ON messages (id);
+CREATE INDEX messages_of_ota ON messages (n) WHERE topic = 'ota';
 
 -- Another number for a message that is here already: after a salvage alerts come again under a new
 -- store, with their old id.
@@ -58,6 +59,14 @@ CREATE TABLE losses (
 
 CREATE INDEX losses_erased ON losses (stream, first, last) WHERE reason = 'erased';
 
+-- Events that devices erased for somebody's sake; the ids of their messages begin so.
+CREATE TABLE erased (
+    device TEXT NOT NULL,
+    event TEXT NOT NULL,
+    by TEXT NOT NULL,                -- store/seq of the message that says so
+    PRIMARY KEY (device, event)
+) WITHOUT ROWID;
+
 -- Two different messages with one number: the store was copied, or restored from a backup.
 CREATE TABLE conflicts (
     stream INTEGER NOT NULL REFERENCES streams (n),
@@ -78,6 +87,13 @@ CREATE TABLE latest (
     data TEXT NOT NULL,
     received REAL NOT NULL,
     PRIMARY KEY (device, topic)
+) WITHOUT ROWID;
+
+-- Devices that the desk expects, with the tags it knows of them until they tell their own.
+CREATE TABLE enrolled (
+    device TEXT PRIMARY KEY,
+    tags TEXT NOT NULL,              -- JSON
+    since REAL NOT NULL
 ) WITHOUT ROWID;
 
 -- What was no message, the newest thousand.

@@ -11,6 +11,9 @@ COMMANDS = {
     "keys": "Make, list and replace the keys that sign.",
     "repo": "Found a repository; renew its signatures.",
     "publish": "Try a model or a policy, and put it into the repository.",
+    "rollout": "Ship by degrees: begin, watch, step in, lead.",
+    "enroll": "Say which devices there are.",
+    "devices": "Which there are, and how they fare.",
     "collect": "Receive by MQTT or from a stick; tell what is missing.",
 }
 

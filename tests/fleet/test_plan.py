@@ -1,0 +1,80 @@
+"""Plans as files: what is right is read, what is wrong is told where it stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from desk import ROOT
+
+from edge_agent.errors import UsageError
+from edge_agent.policy.rollout import Mode, State, parse, write
+from edge_fleet.plan import PLAN, Plan, document, load_plan, order, remembered
+from edge_fleet.repository import Target
+
+EXAMPLES = sorted((ROOT / "ota" / "plans").glob("*.yaml"))
+GOOD = """\
+id: r1
+model: person
+version: 2
+stages:
+  - {name: shadow, mode: shadow, percent: 10, at_least: {devices: 2, hours: 6}}
+  - {name: ring, tags: {ring: canary}, at_least: {hours: 12}}
+  - {name: all, percent: 100, at_least: {hours: 1}}
+"""
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_plans(path: Path) -> None:
+    plan = load_plan(path)
+    assert remembered(json.loads(json.dumps(document(plan)))) == plan
+    target = Target(plan.target, path, 1, "0" * 64, {"sha256": "1" * 64})
+    first = order(plan, target, 7)
+    assert parse(write(first)) == first, "what devices read is what was meant"
+    assert (first.state, first.stage, first.serial) == (State.RUNNING, 0, 7)
+    assert first.stages[-1].mode is Mode.CHARGE
+
+
+def test_there_are_examples_of_both_kinds() -> None:
+    assert {load_plan(path).kind.value for path in EXAMPLES} == {"model", "policy"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("id: r1", "id: a/b", '1:5: id: "a/b" stands here, allowed: up to 64 letters'),
+        ("id: r1\n", "", "1:1: id: missing"),
+        ("model: person", "modle: person", "2:1: modle: unknown key, allowed: id"),
+        ("model: person", "model: person\npolicy: x", "3:9: policy: a plan ships one thing"),
+        ("hours: 6", "hours: 0", "hours: 0 stands here, allowed: a number above 0"),
+        ("devices: 2", "devices: 0", "devices: 0 stands here, allowed: a whole number, 1 or more"),
+        (", mode: shadow", "", "5:5: stages[0]: a model goes through shadow first"),
+        ("percent: 100", "percent: 50", "7:5: stages[2]: the last stage is everybody in charge"),
+        (", tags: {ring: canary}", "", "6:5: stages[1]: a stage has percent or tags"),
+        ("tags: {ring: canary}", "percent: 100", "7:26: stages[2].percent: no more than the 100"),
+        ("name: ring", "name: all", 'stages[2].name: the name "all" stands twice'),
+        ("name: ring", "name: ring, mode: shade", "stages[1].mode: \"shade\" stands here"),
+        ("version: 2", "version: 2\ntolerate: {refused: 2 %}", "a share such as"),
+        ("version: 2", "version: 2\nguardrails: {A b: 2}", "guardrails"),
+        ("version: 2", "version: 2\nversion: 3", "the key stands twice"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_where_it_stands(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "plan.yaml"
+    assert old in GOOD
+    path.write_text(GOOD)
+    assert load_plan(path).what == "person"
+    path.write_text(GOOD.replace(old, new, 1))
+    found = PLAN.read(path)
+    assert any(said in str(each) for each in found.mistakes), [str(m) for m in found.mistakes]
+    assert len({(m.line, m.column) for m in found.mistakes}) == len(found.mistakes)
+    with pytest.raises(UsageError, match=r"plan\.yaml:\d+:\d+: "):
+        load_plan(path)
+
+
+def test_the_schema_of_a_plan_is_the_programs() -> None:
+    written = json.loads((ROOT / "ota/plans/schema.json").read_text("utf-8"))
+    made = Plan.model_json_schema()
+    assert written["properties"] == made["properties"]
+    assert written["$defs"] == made["$defs"]
