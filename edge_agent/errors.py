@@ -5,12 +5,15 @@ Anything else that escapes is a fault of ours and gets a traceback in the log.
 
 from __future__ import annotations
 
+import errno
+
 
 class EdgeError(Exception):
     """A clear failure. `message` is one sentence; `next` says what to do, "" where nothing can be.
 
     `exit_code` follows the contract: 1 the thing asked for failed, 2 usage or configuration,
-    3 the agent is not running, 4 refused for safety, 5 no space or no memory.
+    3 the agent is not running, 4 refused for safety, 5 no space or no memory, or a disk that can
+    only be read.
     """
 
     exit_code = 1
@@ -49,10 +52,23 @@ class Refused(EdgeError):
 
 
 class NoRoom(EdgeError):
-    """No space or no memory for it."""
+    """No space or no memory for it, or a disk that can only be read."""
 
     exit_code = 5
     code = "no_room"
+
+
+class ReadOnly(NoRoom):
+    """The disk can only be read: nothing has room on it."""
+
+    code = "read_only"
+
+
+def kind_of(fault: OSError) -> type[EdgeError]:
+    """Which error it is for a person that something could not be written."""
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoRoom
+    return ReadOnly if fault.errno == errno.EROFS else EdgeError
 
 
 class Damaged(EdgeError):

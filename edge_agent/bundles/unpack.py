@@ -8,7 +8,6 @@ it is written. What a header says is believed of nothing that it does not have t
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import shutil
 import tarfile
@@ -16,7 +15,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from edge_agent.bundles.bundle import CARD, FILES, GOLDEN, LABELS, MANIFEST, MODEL
-from edge_agent.errors import NoRoom, Refused, UsageError
+from edge_agent.errors import EdgeError, Refused, UsageError, kind_of
 
 MB = 1_000_000
 LARGEST = 512 * MB  # of all files together
@@ -59,8 +58,9 @@ def _unpack(archive: Path, folder: Path) -> None:
             f"{archive.name} is no .tar, or damaged: {fault}", "a bundle's .tar is not compressed"
         ) from None
     except OSError as fault:
-        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoRoom(f"no space is left to unpack {archive.name} in {folder.parent}") from None
+        if (kind := kind_of(fault)) is not EdgeError:
+            why = f"{archive.name} cannot be unpacked in {folder.parent}: {fault.strerror}"
+            raise kind(why, "see: df -h") from None
         raise UsageError(f"{archive} cannot be unpacked: {os.strerror(fault.errno or 0)}") from None
 
 

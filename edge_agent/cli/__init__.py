@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import json
 import os
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from edge_agent import __version__
-from edge_agent.errors import EdgeError, NoRoom
+from edge_agent.errors import EdgeError, NoRoom, kind_of
 
 #: Name -> what stands in `--help`. The file of a command bears its name, its object is `command`.
 COMMANDS = {
@@ -113,11 +112,15 @@ def obey(arguments: Sequence[str], group: click.Group = root, name: str = "edge-
         say(NoRoom.code, "there is not enough memory for it", "")
         return NoRoom.exit_code
     except OSError as fault:
-        if fault.errno == errno.ENOSPC:
-            say(NoRoom.code, "there is no space left for the output", "see: df -h")
-            return NoRoom.exit_code
+        kind = kind_of(fault)
+        if kind is NoRoom:
+            say(kind.code, "there is no space left for the output", "see: df -h")
+            return kind.exit_code
         if fault.filename is None:
             raise  # ours: it deserves a traceback
+        if issubclass(kind, NoRoom):
+            say(kind.code, f"{fault.filename} is on a disk that can only be read", "see: mount")
+            return kind.exit_code
         say("file", f"{fault.filename}: {fault.strerror}", "")
         return 2
 

@@ -5,19 +5,18 @@ Events go to stdout, everything else to stderr or to a file, so that the output 
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_agent.cli.options import config_option, default_state, existing_config, state_option
-from edge_agent.errors import EdgeError, NoRoom, UsageError
+from edge_agent.errors import EdgeError, ReadOnly, UsageError, kind_of
 
 if TYPE_CHECKING:
     from edge_agent.config.schema import Config
@@ -173,7 +172,11 @@ def _must_be_writable(path: Path | None) -> None:
         return
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name a file in it")
-    if not os.access(path.absolute().parent, os.W_OK):
+    folder = path.absolute().parent
+    if not os.access(folder, os.W_OK):
+        read_only = folder.is_dir() and os.statvfs(folder).f_flag & os.ST_RDONLY
+        if read_only:
+            raise ReadOnly(f"{path} is on a disk that can only be read", "name a file on another")
         raise EdgeError(f"{path} cannot be written", "name a file in a folder that is yours")
 
 
@@ -191,10 +194,11 @@ def _output(path: Path | None) -> Iterator[Any]:
     except BrokenPipeError:
         raise  # of stdout: the reader has gone
     except OSError as fault:
-        kind = NoRoom if fault.errno == errno.ENOSPC else EdgeError
-        raise kind(f"{path} cannot be written: {fault.strerror}") from None
+        reason = f"{path} cannot be written: {fault.strerror}"
+        raise kind_of(fault)(reason, "name a file on another disk") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what refuses the file has been told
+            temporary.unlink(missing_ok=True)
 
 
 def _write(file: Any, lines: Iterable[str]) -> None:

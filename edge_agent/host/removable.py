@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent.errors import EdgeError, NoRoom, UsageError
+from edge_agent.errors import EdgeError, NoRoom, ReadOnly, UsageError, kind_of
 
 #: Of a file that is not finished; no reader believes one.
 DRAFT = ".part"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 #: Some drivers of sticks (FUSE) cannot sync a folder.
 _UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
@@ -104,10 +103,11 @@ def sync_folder(path: Path) -> None:
 
 def _explained(fault: OSError, folder: Path) -> EdgeError:
     path = fault.filename if isinstance(fault.filename, str) else folder
-    if fault.errno in _FULL:
+    kind = kind_of(fault)
+    if kind is NoRoom:
         return NoRoom(f"no space is left on {folder}", "free some, or take another stick")
-    if fault.errno == errno.EROFS:
-        return EdgeError(f"{folder} can only be read", "mount it writable, or take another stick")
+    if kind is ReadOnly:
+        return ReadOnly(f"{folder} can only be read", "mount it writable, or take another stick")
     if fault.errno in _FORBIDDEN:
         return UsageError(f"{path}: {os.strerror(fault.errno)}", "check who may write there")
     reason = os.strerror(fault.errno) if fault.errno else str(fault)

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_agent.config.load import load
 from edge_agent.config.schema import Config, SignalSource
-from edge_agent.errors import EdgeError
+from edge_agent.errors import EdgeError, kind_of
 from edge_agent.frozen import frozen
 from edge_agent.pipeline.rules import Ident
 from edge_agent.policy.documents import rfc3339
@@ -171,11 +171,16 @@ def _prepare(out: Path, state: Path, seed: int) -> None:
         if not _is_ours(out):
             raise EdgeError(f"{out} holds files that no demo made", "say --out ANOTHER_DIR")
         shutil.rmtree(state, ignore_errors=not state.exists())
-        (out / "config.yaml").write_text(text, "utf-8")
+        draft = out / ".config.yaml.part"
+        try:
+            draft.write_text(text, "utf-8")
+            draft.replace(out / "config.yaml")
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
     except OSError as fault:
-        raise EdgeError(
-            f"{out} cannot be written: {fault.strerror}", "say another place: --out DIR"
-        ) from None
+        reason = f"{out} cannot be written: {fault.strerror}"
+        raise kind_of(fault)(reason, "say another place: --out DIR") from None
 
 
 def _is_ours(out: Path) -> bool:

@@ -34,12 +34,12 @@ def disk(case: Case) -> Iterator[Said]:
     if found.f_files and not found.f_favail:
         yield fail(f"no inode is left at {folder}: no file can be made there", room)
         return
-    if free < NONE_LEFT:
-        yield fail(f"{about}: full", room)
-        return
     if found.f_flag & os.ST_RDONLY:
         remount = f"look at why (dmesg | tail), then: sudo mount -o remount,rw {_mount(folder)}"
         yield fail(f"{folder} can only be read", remount)
+        return
+    if free < NONE_LEFT:
+        yield fail(f"{about}: full", room)
         return
     yield warn(f"{about}: little", room) if free < LITTLE else ok(about)
     if folder == case.state and os.access(folder, os.W_OK):

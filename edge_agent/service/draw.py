@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from edge_agent.errors import EdgeError, NoRoom
+from edge_agent.errors import EdgeError, kind_of
 from edge_agent.pipeline.decode import WHOLE_FRAME
 from edge_agent.pipeline.decode.pose import BONES, COCO
 from edge_agent.types import Detection, ModelSpec
@@ -115,18 +114,24 @@ def write(picture: Image, text: str, at: tuple[int, int], ground: Color, size: i
 
 
 def write_picture(path: Path, image: Image) -> None:
-    """Raises EdgeError when it cannot be written."""
+    """Whole or not at all. Raises NoRoom or EdgeError when it cannot be written."""
     import cv2
 
     done, data = cv2.imencode(path.suffix, image)
     if not done:
         raise EdgeError(f"{path}: OpenCV writes no {path.suffix} pictures")
+    draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
+        try:
+            draft.write_bytes(data.tobytes())
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
     except OSError as fault:
-        kind = NoRoom if fault.errno == errno.ENOSPC else EdgeError
-        raise kind(f"{path} cannot be written: {fault.strerror}") from None
+        reason = f"{path} cannot be written: {fault.strerror}"
+        raise kind_of(fault)(reason, "name another place: --out") from None
 
 
 def _draw_box(picture: Image, found: Detection, color: Color, size: int) -> None:

@@ -7,15 +7,15 @@ but the events themselves: a store may have more evidence than the board has mem
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from edge_agent.errors import EdgeError, NoRoom, UsageError
+from edge_agent.errors import EdgeError, NoRoom, UsageError, kind_of
 from edge_agent.policy.documents import dump, event_document, evidence_word
 from edge_agent.store.rows import StoredEvent
 
@@ -67,14 +67,16 @@ def write_events(target: Path, events: Events, state: Path) -> Counter[str]:
     except OSError as fault:
         raise _refused(fault, target) from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # what refuses the file is told
+            draft.unlink(missing_ok=True)
     return held
 
 
 def _refused(fault: OSError, target: Path) -> EdgeError:
-    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+    kind = kind_of(fault)
+    if kind is NoRoom:
         return NoRoom(f"there is no space left for {target}", "name another disk: --to FILE")
-    return EdgeError(f"{target} cannot be written: {fault.strerror}", "name another: --to FILE")
+    return kind(f"{target} cannot be written: {fault.strerror}", "name another: --to FILE")
 
 
 def _jsonl(file: IO[bytes], events: Events, state: Path) -> Counter[str]:

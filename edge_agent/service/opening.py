@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from edge_agent.errors import EdgeError, NoRoom, Refused, UsageError
+from edge_agent.errors import EdgeError, NoRoom, ReadOnly, Refused, UsageError
 from edge_agent.store.db import hold
 from edge_agent.store.record import Store, Trouble, open_store
 from edge_agent.store.retention import RESERVE
@@ -57,6 +57,8 @@ def is_back(state: Path) -> bool:
 def _started(state: Path) -> Store:
     try:
         return _start(state)
+    except ReadOnly:
+        raise
     except NoRoom:
         (state / RESERVE).unlink(missing_ok=True)  # deleting rows writes too: see retention.py
         return _start(state)

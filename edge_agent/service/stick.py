@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edge_agent.errors import NoRoom
+from edge_agent.errors import NoRoom, ReadOnly
 from edge_agent.frozen import frozen
 from edge_agent.host.removable import (
     DRAFT,
@@ -77,6 +77,8 @@ def export(
         with stick_errors(folder):
             run.take_up()
             run.add_all(limit)
+    except ReadOnly:
+        raise
     except NoRoom:
         raise NoRoom(
             f"{folder} is full: {run.held} of {run.held + run.waiting} waiting messages are on it",

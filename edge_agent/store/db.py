@@ -66,6 +66,7 @@ def open_database(state: Path, tuning: Tuning = TUNING) -> Database:
             if each.exists():
                 check_writable(each)
         refuse_strangers(path)
+        fresh = not path.exists()
         connection = connect(path, "rwc")
         try:
             _configure(connection, path, tuning)
@@ -74,6 +75,8 @@ def open_database(state: Path, tuning: Tuning = TUNING) -> Database:
             _mint(connection)
         except BaseException:
             connection.close()
+            if fresh and path.exists() and path.stat().st_size == 0:
+                path.unlink()  # the disk was full before anything stood in it
             raise
     return Database(path, connection, lambda: open_database(state, tuning))
 

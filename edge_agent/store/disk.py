@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent.errors import Damaged, EdgeError, NoRoom, UsageError
+from edge_agent.errors import Damaged, EdgeError, NoRoom, ReadOnly, UsageError, kind_of
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
@@ -94,7 +93,7 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> EdgeError | None:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
             return _no_room(path)
-        case sqlite3.SQLITE_IOERR if _is_full(path):
+        case sqlite3.SQLITE_IOERR if is_full(path):
             return _no_room(path)
         case sqlite3.SQLITE_IOERR:
             return EdgeError(f"the disk failed at {path}: {error}", "look at the end of dmesg")
@@ -118,9 +117,10 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> EdgeError | None:
 def _of_system(error: OSError, path: Path) -> EdgeError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     path = Path(error.filename) if isinstance(error.filename, str) else path
-    if error.errno in _FULL:
+    kind = kind_of(error)
+    if kind is NoRoom:
         return _no_room(path)
-    if error.errno == errno.EROFS:
+    if kind is ReadOnly:
         return _read_only(path)
     if error.errno in _FORBIDDEN:
         return UsageError(
@@ -130,8 +130,8 @@ def _of_system(error: OSError, path: Path) -> EdgeError:
     return UsageError(f"{path}: {reason}", "name another state directory with --state")
 
 
-def _read_only(path: Path) -> EdgeError:
-    return EdgeError(
+def _read_only(path: Path) -> ReadOnly:
+    return ReadOnly(
         f"{path} is on a disk that can only be read",
         "make the disk writable, or name another state directory with --state",
     )
@@ -141,7 +141,7 @@ def _no_room(path: Path) -> NoRoom:
     return NoRoom(f"no space is left on the disk of {path}", "free some space; see: df -h")
 
 
-def _is_full(path: Path) -> bool:
-    """SQLite calls a full disk an I/O error where it could not extend its shared memory."""
+def is_full(path: Path) -> bool:
+    """Not even the index of a log has room: SQLite calls that an I/O error."""
     disk = os.statvfs(path.parent)
     return disk.f_bavail * disk.f_frsize < 64 * 1024

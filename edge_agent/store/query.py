@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edge_agent.errors import EdgeError, UsageError
+from edge_agent.errors import EdgeError, NoRoom, ReadOnly, UsageError
 from edge_agent.policy.spans import Spans
 from edge_agent.store import coverage, decisions, events, labels, ledger, outbox, redo
 from edge_agent.store.db import (
@@ -29,7 +29,7 @@ from edge_agent.store.db import (
     read_header,
     refuse_contents,
 )
-from edge_agent.store.disk import disk_errors
+from edge_agent.store.disk import disk_errors, is_full
 from edge_agent.store.labels import Label
 from edge_agent.store.migrate import LATEST, version
 from edge_agent.store.rows import (
@@ -292,20 +292,22 @@ def _absent(state: Path) -> UsageError:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A read-only connection. On a read-only disk SQLite cannot make the log's index; without a
-    log nothing is lost by reading the file alone (https://sqlite.org/wal.html#readonly)."""
+    """A read-only connection. On a read-only or full disk SQLite cannot make the log's index;
+    without a log nothing is lost by reading the file alone
+    (https://sqlite.org/wal.html#readonly)."""
     connection = connect(path, "ro")
     try:
         version(connection)
     except sqlite3.OperationalError:
         connection.close()
-        if os.access(path.parent, os.W_OK):
+        read_only = not os.access(path.parent, os.W_OK)
+        if not read_only and not is_full(path):
             raise
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
-            raise EdgeError(
-                f"{path} cannot be read: its last changes are in a log beside it, and the"
-                " directory is read-only",
+            why = "directory is read-only" if read_only else "disk is full"
+            raise (ReadOnly if read_only else NoRoom)(
+                f"{path} cannot be read: its last changes are in a log beside it, and the {why}",
                 f"copy {path.parent} to a writable disk and name that copy with --state",
             ) from None
         return connect(path, "ro", "&immutable=1")
