@@ -16,10 +16,11 @@ from typing import Any
 from edge_agent.engines.interpreter import InterpreterEngine
 from edge_agent.host.log import start_log
 from edge_agent.policy.secrecy import Scrubber
-from edge_agent.service import capture
+from edge_agent.service import capture, keeper
 from edge_agent.service.agent import Agent
 from edge_agent.sources.scene import Scene
 from edge_agent.store.record import Store
+from edge_agent.store.retention import Retention
 from edge_agent.uplink import publisher
 from edge_agent.uplink.client import Session
 
@@ -51,7 +52,8 @@ record, Store.record = Store.record, hang_at_the_disk  # type: ignore[method-ass
 hanging(InterpreterEngine, "invoke", "invoke")
 hanging(Scene, "read", "capture")
 hanging(Session, "wait", "mqtt")
-publisher.LATE_S = capture.GRACE_S = 4.0  # so that a test need not wait
+hanging(Retention, "look", "keeper")
+publisher.LATE_S = capture.GRACE_S = keeper.KEEPS_S = 4.0  # so that a test need not wait
 start_log("text", Scrubber(()))
 agent = Agent(Path(sys.argv[1]), Path(sys.argv[2]))
 agent.install_signals()

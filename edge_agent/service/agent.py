@@ -33,9 +33,10 @@ from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
-from edge_agent.service.keeper import Keeper
+from edge_agent.service.keeper import KEEPING, Keeper
 from edge_agent.service.opening import open_for_service
 from edge_agent.service.proof import Proof
+from edge_agent.service.runner import STORING
 from edge_agent.service.scribe import Scribe
 from edge_agent.service.spending import Spending
 from edge_agent.service.start import Start
@@ -67,6 +68,8 @@ ENDED_S = 4.5
 LINGER_S = 0.05
 #: Where a thread hangs somebody is blind: whatever can be saved is saved within this time.
 HURRY_S = 1.0
+#: Where the disk hangs nothing can be: what is under way at the broker gets a moment.
+NOTHING_TO_SAVE_S = 0.2
 HURRIED_STEP_S = 0.2
 #: Ends that somebody asked for: they are no part of a series.
 ASKED = (0, 130)
@@ -84,6 +87,7 @@ class Agent:
         self._stop = threading.Event()
         self._code = 0
         self._hurried = False
+        self._saves_s = HURRY_S  # so long a hurried stop may take
         self._spending: Spending | None = None  # where a budget is set
         self._inbox: Inbox | None = None  # commands by MQTT, where any is allowed
         self._notifier = Notifier()
@@ -156,7 +160,7 @@ class Agent:
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)
         keeper = Keeper(self._house, self._state, lambda: self._config.store)
-        self._upkeep.start("keeper", keeper.run)
+        self._upkeep.start("keeper", keeper.run, keeper.beat)
         self._upkeep.start("scribe", Scribe(self._store).run)
         if self._publisher is not None:  # last: what it loads, the first frame does not wait for
             self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
@@ -191,7 +195,7 @@ class Agent:
         by = time.monotonic() + self._at_most(ENDED_S)
         self._notifier.stopping()
         if self._hurried:
-            threading.Thread(target=_end_soon, daemon=True).start()
+            threading.Thread(target=_end_soon, args=(self._saves_s,), daemon=True).start()
         # Never released: no reload any more. One that is stopping the parts does our work so far.
         self._swapping.acquire(timeout=self._at_most(SWAP_S))
         steps: tuple[Callable[[], object], ...] = (
@@ -236,6 +240,8 @@ class Agent:
 
     def _give_up(self, late: Late) -> None:
         self._hurried = True
+        if late.doing in (STORING, KEEPING):
+            self._saves_s = NOTHING_TO_SAVE_S
         self._notifier.status(f"{late.name} hangs: the agent ends, and starts anew")
         self._hopeless(late.name)
 
@@ -453,7 +459,7 @@ def in_words(watch: Watch) -> str:
     return f"{len(watch.runners)} pipelines; sources: {', '.join(sources)}"
 
 
-def _end_soon() -> None:
+def _end_soon(within_s: float) -> None:
     """Something may hold whatever an orderly stop needs."""
-    time.sleep(HURRY_S)
+    time.sleep(within_s)
     os._exit(1)

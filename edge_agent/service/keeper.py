@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_agent.config.schema import Store as StoreConfig
 from edge_agent.errors import Damaged, EdgeError, NoRoom
+from edge_agent.policy.vigil import Beat
 from edge_agent.service.opening import is_back
 from edge_agent.service.watch import House
 from edge_agent.store.record import Trouble
@@ -24,6 +25,9 @@ from edge_agent.store.salvage import mark
 log = logging.getLogger("edge_agent.keeper")
 
 LOOK_S = 1.0
+#: One batch, or the emptying of a full disk on a slow card. One that takes longer hangs, with the
+#: store in its hands: nobody may take over.
+KEEPING, KEEPS_S = "keeping the store within its limits", 30.0
 #: Between two batches, so that writers come in.
 BREATH_S = 0.02
 #: A disk that refuses is tried again so often.
@@ -55,11 +59,14 @@ class Keeper:
         self._config = config
         self._retention = Retention(store.database, store.outbox, store.identity)
         self._refusal = ""
+        self.beat = Beat("keeper")
 
     def run(self, stop: threading.Event) -> None:
         pause = 0.0
         while not stop.wait(pause):
+            self.beat.begin(KEEPING, KEEPS_S)
             pause = self._look()
+            self.beat.begin("waiting for the next look", pause + KEEPS_S)
 
     def _look(self) -> float:
         """Seconds until the next one."""

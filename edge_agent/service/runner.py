@@ -32,7 +32,8 @@ HANGS_S = 4.0
 FIRST_ANSWER_S = 30.0
 USUALS = 10
 #: A card that takes nothing for so long hangs. What is merely locked or full answers sooner.
-STORES_S = 5.0
+STORES_S = 4.0
+STORING = "storing what a frame showed"
 #: A golden set of large pictures on a slow board.
 QUESTION_S = 60.0
 #: So long `status` tells of a frame that failed.
@@ -154,7 +155,7 @@ class Runner:
         try:
             outcome = pipeline.step(frame, around, ahead)
             cpu_s = thread_time() - began_cpu
-            self.beat.begin("storing what a frame showed", STORES_S)
+            self.beat.begin(STORING, STORES_S)
             self.last_closed = self.recorder.record(outcome)
         except BaseException as fault:
             self.account.fail()

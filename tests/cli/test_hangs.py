@@ -90,6 +90,16 @@ def test_a_disk_that_hangs_ends_the_process_which_starts_anew(
 
 
 @pytest.mark.acceptance
+def test_the_keeper_of_the_store_that_hangs_ends_the_process_which_starts_anew(
+    site: Site, eventually: Eventually
+) -> None:
+    site.hang.write_text("keeper")
+    eventually(lambda: site.manager.ends == [1], "the end", PATIENCE_S)
+    eventually(lambda: site.delivers() == 2, "pictures again", PATIENCE_S)
+    assert site.manager.logged("name='keeper' doing='keeping the store within its limits'")
+
+
+@pytest.mark.acceptance
 def test_a_stopped_process_is_killed_by_the_watchdog(site: Site, eventually: Eventually) -> None:
     assert site.manager.process is not None
     site.manager.process.send_signal(signal.SIGSTOP)
