@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.service.ledger import frames_row
+from edge_agent.store.record import open_store
+from edge_agent.store.rows import Batch
+from edge_agent.types import Ledger
+
 PACKAGE = Path(__file__).parents[1] / "edge_agent"
 CORE = sorted([*PACKAGE.glob("pipeline/**/*.py"), *PACKAGE.glob("policy/**/*.py")])
 DESK = PACKAGE.parent / "ota" / "edge_fleet"
@@ -79,6 +84,30 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_no_file_is_a_home_for_the_homeless() -> None:
     assert not {path.stem for path in ALL} & NO_HOMES
+
+
+#: None of these is needed to read the store.
+HEAVY = ("cv2", "numpy", "paho", "pydantic", "rich", "yaml", "difflib", "click.shell_completion")
+
+
+@pytest.mark.parametrize(
+    "command", ["events list", "why --pipeline p --at 1970-01-01T00:00:30Z", "status"]
+)
+def test_what_only_reads_the_store_loads_little(command: str, tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.start()
+        store.record(Batch(frames=(frames_row("p", (0.0, 60.0), Ledger()),)))
+    code = (
+        "import sys; from edge_agent.cli import obey; assert obey(sys.argv[1:]) == 0;"
+        f"print(*[name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--state", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == ""
 
 
 @pytest.mark.parametrize("command", ["version", "--help", "replay --help", "status --help"])

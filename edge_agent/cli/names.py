@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from edge_agent.cli.options import find_place
 from edge_agent.errors import EdgeError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 MOST = 50
 #: Rules are those of so many newest events.
@@ -23,6 +26,8 @@ def complete_event(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The newest events, with what they say."""
+    from click.shell_completion import CompletionItem
+
     from edge_agent.store.query import open_reader
     from edge_agent.store.rows import EventFilter
 
@@ -98,6 +103,8 @@ def complete_output(
 
 
 def _those(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 _LONGEST = 40
@@ -59,6 +58,8 @@ def listed(names: Sequence[str]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean fps?)`, or nothing where no known word comes near."""
+    import difflib  # only where something is wrong
+
     folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(word.casefold(), folded, n=1)
     return f" (did you mean {folded[close[0]]}?)" if close else ""
