@@ -27,20 +27,19 @@ def nms(
     of different `classes` (N,) never suppress one another; None: all are of one class.
     """
     order = np.argsort(-scores, kind="stable")
-    corners = boxes[order].astype(np.float64)
+    corners = boxes[order].astype(np.float64, copy=False)  # a copy already
     if classes is not None and len(order):
         # Every class gets a strip of the plane for itself, so that classes never overlap.
         strip = corners[:, 2].max() - corners[:, 0].min() + 1
         corners[:, 0::2] += (classes[order] * strip)[:, None]
+    corners[:, 2:] -= corners[:, :2]  # x, y, width, height
     kept = _greedy(corners[: 4 * most], iou)
     if len(kept) < most and len(order) > 4 * most:
         kept = _greedy(corners, iou)
     return order[np.array(kept[:most], np.intp)]
 
 
-def _greedy(corners: Array, iou: float) -> list[int]:
+def _greedy(rectangles: Array, iou: float) -> list[int]:
     """The boxes, given best first, that no better one suppresses."""
-    rectangles = corners.copy()
-    rectangles[:, 2:] -= rectangles[:, :2]  # x, y, width, height
-    ranks = range(len(corners), 0, -1)  # as scores: all different, so nothing is left to a sort
+    ranks = range(len(rectangles), 0, -1)  # as scores: all different, so nothing is left to a sort
     return list(cv2.dnn.NMSBoxes(rectangles.tolist(), ranks, 0.0, iou))

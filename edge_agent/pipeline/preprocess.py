@@ -2,12 +2,14 @@
 
 How is part of the model (`InputSpec`), never of the pipeline. The order is: crop, resize, colour,
 pad, numbers, layout; numbers last, so that normalisation and quantization together are one table
-of 256 entries per channel. A `Preprocessor` keeps no state: every tensor it returns is fresh and
-stays valid, and several threads may share it. Read `decode/__init__.py` next.
+of 256 entries per channel. A `Preprocessor` keeps nothing but where frames of a size go: every
+tensor it returns is fresh and stays valid, and several threads may share it. Read
+`decode/__init__.py` next.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -116,19 +118,21 @@ class Preprocessor:
         self._spec = spec
         self._shape = shape
         self._numbers = _apply(_table(spec, tensor, channels))
+        self._place = functools.lru_cache(maxsize=8)(self._placed)  # by the size of frames
 
     def __call__(self, image: Image) -> Prepared:
         """`image` is (height, width, 3) uint8 in BGR."""
-        spec = self._spec
         height, width = image.shape[:2]
-        placement = place(spec, width, height)
-        picture = self._numbers(_draw(spec, image, placement))
-        if spec.layout == "nchw":
+        placement, geometry = self._place(width, height)
+        picture = self._numbers(_draw(self._spec, image, placement))
+        if self._spec.layout == "nchw":
             picture = np.array(cv2.split(picture))
-        return Prepared(
-            picture.reshape(self._shape),
-            placement.geometry((width, height), (spec.width, spec.height)),
-        )
+        return Prepared(picture.reshape(self._shape), geometry)
+
+    def _placed(self, width: int, height: int) -> tuple[Placement, Geometry]:
+        placement = place(self._spec, width, height)
+        size = self._spec.width, self._spec.height
+        return placement, placement.geometry((width, height), size)
 
 
 # --- the picture -------------------------------------------------------------------------------

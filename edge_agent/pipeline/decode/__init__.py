@@ -112,10 +112,18 @@ def detections(
     Boxes are clipped to the frame; one that has nothing in it (in a letterbox's border) is left
     out.
     """
-    inside = geometry.to_frame(boxes).clip(0.0, 1.0)
-    rows = zip(inside.tolist(), scores.tolist(), classes.tolist(), strict=True)
-    return tuple(
-        Detection(name(labels, index), score, (x0, y0, x1, y1))
-        for (x0, y0, x1, y1), score, index in rows
-        if x0 < x1 and y0 < y1
-    )
+    left, top, right, bottom = geometry.view
+    width, height = right - left, bottom - top
+    found = []
+    # Plain floats: for the few that are left, faster than numpy, and the very same numbers.
+    for box, score, index in zip(boxes.tolist(), scores.tolist(), classes.tolist(), strict=True):
+        x0, x1 = _inside(box[0] * width + left), _inside(box[2] * width + left)
+        y0, y1 = _inside(box[1] * height + top), _inside(box[3] * height + top)
+        if x0 < x1 and y0 < y1:
+            found.append(Detection(name(labels, index), score, (x0, y0, x1, y1)))
+    return tuple(found)
+
+
+def _inside(place: float) -> float:
+    """The nearest place in the frame."""
+    return 0.0 if place <= 0.0 else min(place, 1.0)

@@ -16,8 +16,9 @@ Each candidate has the class that scores best; its score is that, times objectne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +70,7 @@ def decoder(model: ModelSpec) -> Decoder:
     iou = model.output.get("iou", 0.45)
     least = least_raw(model.min_score, head.tensor)
     several = head.numbers > head.classes.start + 1
+    sound_already = _all_sound(head, model.min_score)
     picture = picture_of(model)
     size = np.array((picture.width, picture.height) * 2, np.float64)
 
@@ -76,14 +78,16 @@ def decoder(model: ModelSpec) -> Decoder:
         raw = outputs[head.position][0]
         columns = raw.T if head.rows else raw
         # Most candidates are nothing: they are told by their raw numbers, and left there.
-        likely = np.flatnonzero(_upper_bound(head, columns) >= least)
+        likely = (_upper_bound(head, columns) >= least).nonzero()[0]
         if not len(likely):
             return ()
         real = dequantize(columns[:, likely], head.tensor).astype(np.float64)
         scores, classes = _judge(head, real)
-        sound = (scores >= model.min_score) & np.isfinite(real[:4]).all(axis=0)
-        sound &= (real[2:4] > 0).all(axis=0)
-        boxes, scores, classes = _corners(real[:4, sound]), scores[sound], classes[sound]
+        if not sound_already(real, scores):
+            sound = (scores >= model.min_score) & np.isfinite(real[:4]).all(axis=0)
+            sound &= (real[2:4] > 0).all(axis=0)
+            real, scores, classes = real[:, sound], scores[sound], classes[sound]
+        boxes = _corners(real)
         if (columns[2:4] > 2).any() if pixels is None else pixels:
             boxes /= size
         best = nms(boxes, scores, classes if several else None, iou, MOST)
@@ -105,17 +109,40 @@ def _upper_bound(head: Head, columns: Array) -> Array:
 def _judge(head: Head, real: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Score and class of each column. Quantization may carry a number a little over 1."""
     named = np.minimum(real[head.classes], 1.0)
-    classes = named.argmax(axis=0)
-    scores = named.max(axis=0)
+    if len(named) == 1:
+        scores, classes = named[0], np.zeros(len(named[0]), np.intp)
+    else:
+        scores, classes = named.max(axis=0), named.argmax(axis=0)
     if head.objectness:
         scores *= np.minimum(real[4], 1.0)
     return scores, classes
 
 
+def _all_sound(
+    head: Head, least: float
+) -> Callable[[NDArray[np.float64], NDArray[np.float64]], bool]:
+    """Whether every candidate has an area, is finite and scores, as nearly always.
+
+    As few calls of numpy as can be, for they are what decoding costs: integers are finite, and
+    without objectness the raw number has told the score exactly.
+    """
+    whole = head.tensor.dtype.startswith(("int", "uint"))
+
+    def all_sound(real: NDArray[np.float64], scores: NDArray[np.float64]) -> bool:
+        if not real[2:4].min() > 0 or not (whole or isfinite(real[:4].sum())):
+            return False
+        return not head.objectness or bool(scores.min() >= least)
+
+    return all_sound
+
+
 def _corners(real: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre and size (4, N) to the corners of boxes (N, 4)."""
-    centre, half = real[:2], real[2:] / 2
-    return np.concatenate((centre - half, centre + half)).T
+    """Centre and size, the first four of (C, N), to the corners of boxes (N, 4)."""
+    boxes = np.empty((real.shape[1], 4))
+    corners, half = boxes.T, real[2:4] / 2
+    np.subtract(real[:2], half, out=corners[:2])
+    np.add(real[:2], half, out=corners[2:])
+    return boxes
 
 
 # --- once per model ----------------------------------------------------------------------------
