@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from edge_agent.host.clock import Clock
-from edge_agent.uplink.client import Broker
+from edge_agent.uplink.link import Broker
 from edge_agent.uplink.memory import MemoryOutbox
 from edge_agent.uplink.outbox import Identity
 from edge_agent.uplink.publisher import Publisher
