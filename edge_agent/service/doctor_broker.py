@@ -106,10 +106,12 @@ def _budget(case: Case) -> Said:
     try:
         found = (ask(case.state, "status")["broker"] or {}).get("budget")
     except NotRunning:
-        return skipped("how much of the day's budget left is told by the running agent", "budget")
+        return skipped(
+            "how much of the day's budget is spent is told by the running agent", "budget"
+        )
     if found is None:
         return skipped("the running agent has no budget yet", "budget")
-    of = f"{found['sent_mb']:.3g} of {found['mb_per_day']:g} MB left in the last 24 hours"
+    of = f"{found['sent_mb']:.3g} of {found['mb_per_day']:g} MB were sent in the last 24 hours"
     if found["opens"] is None:
         return ok(of, "budget")
     message = f"{of}: only alerts leave until {found['opens']}, the rest is folded"

@@ -14,9 +14,9 @@ from typing import Any
 from edge_agent.policy.presence import Presence
 
 STATE = "state"
-#: With the day's budget spent each topic waits so long.
-SPARING_S = {STATE: 900.0}
-ANY_SPARING_S = 60.0
+#: With the day's budget spent `state` waits so long, and others where they only tell it again.
+SPARING_S = 900.0
+AGAIN_S = 60.0
 
 
 class Retained:
@@ -29,7 +29,8 @@ class Retained:
         self._lock = threading.Lock()
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._unsent: set[str] = set()
-        self._at_once: set[str] = set()
+        self._at_once: set[str] = set()  # a new connection has not heard of them
+        self._changed: set[str] = set()  # since they were sent
         self._sent_at: dict[str, float] = {}
 
     def put(self, topic: str, body: Mapping[str, Any]) -> bool:
@@ -39,6 +40,7 @@ class Retained:
                 return False
             self._bodies[topic] = body
             self._unsent.add(topic)
+            self._changed.add(topic)
             return True
 
     def touch(self, topic: str) -> None:
@@ -65,6 +67,7 @@ class Retained:
                 if topic in self._at_once or self._is_due(topic, now, sparing):
                     self._unsent.discard(topic)
                     self._at_once.discard(topic)
+                    self._changed.discard(topic)
                     self._sent_at[topic] = now
                     return topic, self._bodies[topic]
         return None
@@ -78,6 +81,10 @@ class Retained:
     def _is_due(self, topic: str, now: float, sparing: bool) -> bool:
         # Asked even when it may not leave yet: since when it differs must be known.
         wanted = topic != STATE or self._presence.is_due(self._bodies[topic], now)
-        pause = SPARING_S.get(topic, ANY_SPARING_S) if sparing else 0.0
+        pause = self._every_s
+        if sparing and topic == STATE:
+            pause = SPARING_S
+        elif sparing and topic not in self._changed:
+            pause = AGAIN_S
         last = self._sent_at.get(topic)
-        return wanted and (last is None or now - last >= max(self._every_s, pause))
+        return wanted and (last is None or now - last >= pause)

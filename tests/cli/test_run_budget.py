@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 CONFIG = """\
 device: {{id: {device}}}
 sources:
-  yard: {{kind: scene, uri: "built-in:?seed=12&fps=10"}}
+  yard: {{kind: scene, uri: "built-in:?seed=12&fps=20"}}
 store: {{flush_s: 1}}
 summary: {{every_s: 1}}
 mqtt: {{host: 127.0.0.1, port: {port}, discovery: homeassistant, budget: {{mb_per_day: 0.03}}}}
@@ -48,7 +48,7 @@ def test_a_spent_budget_is_told_everywhere_and_outlives_a_kill(
 ) -> None:
     device = "budget-run"
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(device=device, port=shared_mosquitto.port) + squares(4, 3))
+    config.write_text(CONFIG.format(device=device, port=shared_mosquitto.port) + squares())
     receiver = receive(shared_mosquitto.port, device)
     running = service(config)
 
