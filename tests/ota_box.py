@@ -17,7 +17,8 @@ from edge_agent.updates.offer import Offer, Target
 from edge_agent.updates.over_http import HttpOpener
 from edge_agent.updates.place import Place
 from edge_agent.updates.repository import Repository
-from edge_agent.updates.trust import Now, Trust
+from edge_agent.updates.source import Now
+from edge_agent.updates.trust import Trust
 
 #: A hundred times as impatient as a device.
 LIMITS = Limits(

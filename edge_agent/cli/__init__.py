@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": "What could keep this device from working, and what to do.",
     "support-bundle": "Everything that helps to find a fault, without secrets.",
     "outbox": "What waits to be sent; a stick where no network comes.",
+    "ota": "Signed model and policy updates: what is offered, and how it went.",
     "bench": "What the whole pipeline costs on this board.",
     "schema": "Print the JSON Schema of a document.",
     "version": "Print the version.",

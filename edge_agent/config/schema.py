@@ -34,6 +34,7 @@ from edge_agent.config.values import (
     PositiveSeconds,
     Prefix,
     PromFile,
+    RepositoryAddress,
     ScoreAbove,
     Seconds,
     SecretRef,
@@ -436,6 +437,26 @@ class Metrics(Part):
     )
 
 
+class Ota(Part):
+    repository: RepositoryAddress = key("Where signed models, policies and rollouts are.")
+    root: ExistingFile | None = key(
+        "The root that this device trusts first. null: /etc/edge-agent/root.json.", None
+    )
+    ca: ExistingFile | None = key(
+        "Who signed the certificate of its web server. null: the system's own.", None
+    )
+    check_every_s: Annotated[float, Field(ge=10, le=604_800)] = key(
+        "How often it is looked at, give or take a tenth.", 3600.0
+    )
+    window: Windows | None = key("When a model may take charge. null: at any time.", None)
+    max_mb_per_day: Annotated[float, Field(gt=0)] | None = key(
+        "Megabytes (of 1,000,000 bytes) a day, by UTC; a larger file comes over several days. "
+        "null: no limit.",
+        200.0,
+    )
+    hold: bool = key("true: nothing takes charge by itself; going back goes on.", False)
+
+
 class Config(Part):
     """One file."""
 
@@ -448,3 +469,4 @@ class Config(Part):
     mqtt: Mqtt | None = key("The way out. null: nothing leaves the device.", None)
     summary: Summary = part("What is told of everything that was no alert.", Summary)
     metrics: Metrics = part("For a monitor on this host.", Metrics)
+    ota: Ota | None = key("Signed updates: docs/ota.md. null: none.", None)

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from edge_agent.config.camera_uri import CAMERA, uri_fault
+from edge_agent.config.repository_address import ADDRESS, address_fault, is_folder
 from edge_agent.config.secret import HOW_TO_WRITE, Secret
 from edge_agent.config.signal_uri import FILES, KINDS, parse
 from edge_agent.config.wording import did_you_mean, printable, quoted, shown
@@ -290,6 +291,13 @@ def _secret(value: object, info: ValidationInfo) -> Secret:
     return secret
 
 
+def _repository(text: str, info: ValidationInfo) -> str:
+    fault = address_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
+    return _file_name(text, info) if is_folder(text) else text
+
+
 # --- cameras -------------------------------------------------------------------------------------
 
 SIZE = "WIDTHxHEIGHT in pixels, such as 1280x720"
@@ -334,6 +342,7 @@ Size = Annotated[str, AfterValidator(_size), allowed(SIZE)]
 FileName = Annotated[str, AfterValidator(_file_name), allowed("the name of a file")]
 Prefix = Annotated[str, AsText, AfterValidator(_prefix), allowed("a topic such as homeassistant")]
 PromFile = Annotated[str, AfterValidator(_prom_file), allowed("the name of a file ending in .prom")]
+RepositoryAddress = Annotated[str, AfterValidator(_repository), allowed(ADDRESS)]
 ExistingFile = Annotated[str, AfterValidator(_existing_file), allowed("the name of a file")]
 Footage = Annotated[str, AfterValidator(_file_name), allowed("a file, a folder or a pattern")]
 ModelRef = Annotated[

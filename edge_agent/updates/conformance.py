@@ -26,7 +26,8 @@ from edge_agent.updates.line import Line
 from edge_agent.updates.over_http import HttpOpener
 from edge_agent.updates.place import Place
 from edge_agent.updates.repository import Repository
-from edge_agent.updates.trust import Now, Trust
+from edge_agent.updates.source import Now
+from edge_agent.updates.trust import Trust
 
 #: Not ending in .json: the suite counts those as trusted metadata.
 BOOTSTRAP = "bootstrap"

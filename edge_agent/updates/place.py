@@ -8,8 +8,8 @@ A folder is read through the same code, by `file:` addresses.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from edge_agent.config.repository_address import address_fault, is_folder
 from edge_agent.errors import UsageError
 from edge_agent.frozen import frozen
 
@@ -28,20 +28,13 @@ class Place:
     @classmethod
     def parse(cls, text: str) -> Place:
         """Raises ValueError with a sentence."""
-        if "://" not in text:
+        if is_folder(text):
             folder = Path(text).expanduser().absolute()
             base = f"{folder.as_uri().rstrip('/')}/"
             return cls(text, base + METADATA, base + TARGETS, folder)
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
-                f"{text!r} is no repository, allowed: https://HOST/PATH, http://HOST/PATH, a folder"
-            )
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError(
-                f"the repository {parts.hostname!r} has more than an address in it, "
-                "allowed: https://HOST/PATH"
-            )
+        fault = address_fault(text)
+        if fault is not None:
+            raise ValueError(fault)
         base = f"{text.rstrip('/')}/"
         return cls(text, base + METADATA, base + TARGETS)
 

@@ -32,7 +32,8 @@ from edge_agent.updates.line import Line
 from edge_agent.updates.offer import FOLDERS, ROLLOUTS, Offer, Order, Target
 from edge_agent.updates.place import Place
 from edge_agent.updates.reasons import explained
-from edge_agent.updates.trust import Now, Trust
+from edge_agent.updates.source import Now
+from edge_agent.updates.trust import Trust
 
 ROLES = (*FOLDERS.values(), ROLLOUTS)
 LARGEST_ROLLOUT = 64 * 1024

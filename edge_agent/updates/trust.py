@@ -24,8 +24,8 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Timestamp
 from tuf.ngclient import UpdaterConfig
 
 from edge_agent.errors import Refused
-from edge_agent.frozen import frozen
 from edge_agent.updates.durable import read_document, write_document
+from edge_agent.updates.source import Now
 
 #: How large metadata may be; python-tuf's own figures, written down because `sound` obeys them too.
 SIZES = UpdaterConfig(
@@ -37,14 +37,6 @@ SIZES = UpdaterConfig(
 DAMAGED = "damaged"
 _GUARDED = re.compile(r"(?:\d+\.)?(timestamp|snapshot)\.json")
 _OPERATOR = "nothing changed here; ask who runs the repository"
-
-
-@frozen
-class Now:
-    """The wall clock, and whether a time server keeps it."""
-
-    wall: float
-    synced: bool = True
 
 
 class Trust:

@@ -172,12 +172,14 @@ SCENE = "sources: {yard: {kind: scene}}" + PIPELINES
 
 LAMP = SCENE + "outputs: {lamp: {kind: command, argv: [/usr/local/bin/lamp, 3], "
 
+REPOSITORY = "https://HOST/PATH, http://HOST/PATH, or a folder"
+
 #: A whole file -> its mistakes.
 IN_A_FILE = [
     ("hello", '1:1: "hello" stands here, allowed: a mapping with sources, pipelines, device, '
-     "outputs, thermal, store, mqtt, summary, metrics"),
+     "outputs, thermal, store, mqtt, summary, metrics, ota"),
     ("[1]", "1:1: [1] stands here, allowed: a mapping with sources, pipelines, device, outputs, "
-     "thermal, store, mqtt, summary, metrics"),
+     "thermal, store, mqtt, summary, metrics, ota"),
     ("device: {}", "1:1: sources: missing, allowed: a mapping of names, at least one\n"
      "1:1: pipelines: missing, allowed: a mapping of names, at least one"),
     ("sources: {}" + PIPELINES, "1:10: sources: an empty mapping stands here, allowed: "
@@ -226,7 +228,18 @@ IN_A_FILE = [
     (SCENE.replace("model: m", 'model: "a\\0b"'), '2:38: pipelines.p.model: "a\\x00b" stands here, '
      "allowed: the name of a file"),
     (SCENE + "devices: {}", "3:1: devices: unknown key, allowed: sources, pipelines, device, "
-     "outputs, thermal, store, mqtt, summary, metrics (did you mean device?)"),
+     "outputs, thermal, store, mqtt, summary, metrics, ota (did you mean device?)"),
+    (SCENE + "ota: {}", f"3:1: ota.repository: missing, allowed: {REPOSITORY}"),
+    (SCENE + "ota: {repository: 'ftp://a/b'}", "3:19: ota.repository: this is no address of a "
+     f"repository, allowed: {REPOSITORY}"),
+    (SCENE + "ota: {repository: 'https://u:p@a/b'}", "3:19: ota.repository: a login stands in the "
+     f"address, which anybody may read here; allowed: {REPOSITORY}"),
+    (SCENE + "ota: {repository: 'http://a:b/c'}", "3:19: ota.repository: the address cannot be "
+     f"read (Port could not be cast to integer value as 'b'), allowed: {REPOSITORY}"),
+    (SCENE + "ota: {repository: 'http://a/b?c'}", "3:19: ota.repository: the address has a ? or # "
+     f"in it, allowed: {REPOSITORY}"),
+    (SCENE + "ota: {repository: /media/stick, window: '2-5'}", "3:41: ota.window: the schedule "
+     "window '2-5' is not like 'mon-fri 22:00-06:00' or '22:00-06:00'"),
     (LAMP + "on_stop: on}}", '3:74: outputs.lamp.on_stop: "on" stands here, allowed: off | keep'),
     ("outputs: {lamp: {kind: command, argv: []}}\n" + SCENE, "1:39: outputs.lamp.argv: "
      "[] stands here, allowed: a list of: text, at least one"),

@@ -17,7 +17,7 @@ from edge_agent.policy.rollout import Kind
 from edge_agent.updates import repository as module
 from edge_agent.updates.failures import Busy
 from edge_agent.updates.offer import offer_document, read_offer
-from edge_agent.updates.trust import Now
+from edge_agent.updates.source import Now
 
 
 def test_an_offer_is_every_rollout_with_its_target(box: Box, signed: SignedRepository) -> None:
