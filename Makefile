@@ -34,7 +34,8 @@ check: $(DEVELOPED)
 
 acceptance: $(DEVELOPED)
 	@bash tests/system_packages.sh
-	$(BIN)/python -m pytest tests -m acceptance -n 2
+	$(BIN)/python -m pytest tests -m "acceptance or promise" -n 3 --dist load --maxschedchunk 1 \
+	  -rA --durations 20
 
 # make bench VIDEO=yard.avi MODEL=yolov8n_192.tflite: every claim of docs/performance.md in one table.
 # LONG=1 adds the million frames and the million events (an hour).

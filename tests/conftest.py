@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -27,15 +28,35 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 POINTS = pytest.StashKey[tuple[int, int]]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long forms run only where they are asked for: make acceptance."""
-    if "acceptance" in (config.getoption("-m") or ""):
+    """The long forms run only where they are asked for: make acceptance. It runs what takes
+    longest first, and whatever docs/promise.md names, which bears the mark `promise` for it."""
+    asked = config.getoption("-m") or ""
+    if "promise" in asked:
+        shown = promised(config.rootpath / "docs" / "promise.md")
+        for item in items:
+            if item.nodeid.startswith(shown):
+                item.add_marker(pytest.mark.promise)
+    if "acceptance" in asked:
+        items.sort(key=minutes, reverse=True)
         return
     long = [item for item in items if item.get_closest_marker("acceptance")]
     config.stash[POINTS] = (len(items) - len(long), len(items))
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def promised(page: Path) -> tuple[str, ...]:
+    """The files and folders of tests that show what the page promises."""
+    return tuple(sorted(set(re.findall(r"tests/[a-z_/]+(?:\.py)?", page.read_text("utf-8")))))
+
+
+def minutes(item: pytest.Item) -> float:
+    """About how long it takes, where its mark says so."""
+    mark = item.get_closest_marker("acceptance")
+    return float(mark.kwargs.get("minutes", 0.5)) if mark is not None else 0.0
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -43,8 +43,8 @@ KINDS = {"persistent": "persistence true\nautosave_interval 1\n", "forgetful": "
     ("kind", "form"),
     [
         ("forgetful", "short"),
-        pytest.param("forgetful", "long", marks=pytest.mark.acceptance),
-        pytest.param("persistent", "long", marks=pytest.mark.acceptance),
+        pytest.param("forgetful", "long", marks=pytest.mark.acceptance(minutes=2)),
+        pytest.param("persistent", "long", marks=pytest.mark.acceptance(minutes=2)),
     ],
 )
 def test_what_a_killed_broker_lost_is_named_and_resend_closes_it(

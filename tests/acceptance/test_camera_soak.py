@@ -24,7 +24,7 @@ from edge_agent.service.ledger import Account
 from edge_agent.service.slot import NewestFrame
 from edge_agent.sources.camera import Camera, CameraSpec
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+pytestmark = [pytest.mark.acceptance(minutes=8), pytest.mark.slow]
 
 RESTARTS = 50
 HANGS_S = (10.0, 60.0)

@@ -115,7 +115,9 @@ class Site:
         return self.delivers()
 
 
-@pytest.mark.parametrize("form", ["short", pytest.param("long", marks=pytest.mark.acceptance)])
+@pytest.mark.parametrize(
+    "form", ["short", pytest.param("long", marks=pytest.mark.acceptance(minutes=3))]
+)
 def test_every_blind_second_is_told_with_its_cause_and_the_sum_is_exact(
     form: str,
     service: Callable[..., Service],

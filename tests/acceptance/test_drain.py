@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [10_000, pytest.param(1_000_000, marks=pytest.mark.acceptance)])
+@pytest.mark.parametrize(
+    "rows", [10_000, pytest.param(1_000_000, marks=pytest.mark.acceptance(minutes=10))]
+)
 def test_alerts_first_a_live_one_at_once_and_memory_stays_flat(
     rows: int, mosquitto_program: str
 ) -> None:

@@ -81,7 +81,7 @@ def agent(
     "minute_s",
     [
         pytest.param(4.0, marks=pytest.mark.slow),
-        pytest.param(60.0, marks=pytest.mark.acceptance),
+        pytest.param(60.0, marks=pytest.mark.acceptance(minutes=4)),
     ],
 )
 def test_rates_fall_with_heat_and_come_back_and_the_ledger_balances(

@@ -45,7 +45,7 @@ def broken(strace: str, what: str, command: list[Any], *paths: Path) -> list[str
 
 
 @pytest.mark.parametrize("what", ["error=EIO", "signal=KILL"])
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.acceptance)])
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.acceptance(minutes=2))])
 def test_whatever_sync_fails_nothing_told_is_lost(
     strace: str, tmp_path: Path, device: SimpleNamespace, what: str, step: int
 ) -> None:

@@ -158,7 +158,9 @@ def cut(memory: Path, device: SimpleNamespace) -> Callable[..., Finding]:
 
 
 @pytest.mark.parametrize(
-    "factor", [1, pytest.param(LONG, marks=pytest.mark.acceptance)], ids=["short", "long"]
+    "factor",
+    [1, pytest.param(LONG, marks=pytest.mark.acceptance(minutes=2))],
+    ids=["short", "long"],
 )
 @pytest.mark.parametrize(
     ("who", "words"), [("young", ["3"]), ("writer", ["200"]), ("calm", ["150"]), ("agent", [])]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.acceptance
+pytestmark = pytest.mark.acceptance(minutes=1)
 ROOT = Path(__file__).parents[2]
 INSTALL = ROOT / "systemd" / "install.sh"
 PYTHON = "3.11"  # Debian 12's
