@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edge_agent.errors import EdgeError, NoRoom, UsageError
+from edge_agent.errors import NoRoom, UsageError, kind_of
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -28,14 +27,15 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as fault:
         where = fault.filename if isinstance(fault.filename, str) else path
         reason = os.strerror(fault.errno) if fault.errno else str(fault)
-        if fault.errno in _FULL:
+        kind = kind_of(fault)
+        if kind is NoRoom:
             raise NoRoom(f"no space is left on the disk of {where}", "free some: df -h") from fault
         if fault.errno in _FORBIDDEN:
             raise UsageError(
                 f"{where}: {reason}",
                 "run as the user whom the state directory belongs to, or name another with --state",
             ) from fault
-        raise EdgeError(f"{where}: {reason}", "look at the end of dmesg") from fault
+        raise kind(f"{where}: {reason}", "look at the end of dmesg") from fault
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

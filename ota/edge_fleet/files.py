@@ -6,7 +6,6 @@ a sentence. Read `repository.py` next.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import time
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent.errors import EdgeError, NoRoom, UsageError
+from edge_agent.errors import EdgeError, NoRoom, ReadOnly, UsageError, kind_of
 from edge_agent.host.removable import sync_folder
 
 #: Of a file that is not finished; no reader looks at one.
@@ -28,8 +27,11 @@ def files_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as fault:
         path = fault.filename if isinstance(fault.filename, str) else folder
-        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        kind = kind_of(fault)
+        if kind is NoRoom:
             raise NoRoom(f"no space is left for {path}", "free some space; see: df -h") from fault
+        if kind is ReadOnly:
+            raise ReadOnly(f"{path} is on a disk that can only be read", "name another") from fault
         reason = os.strerror(fault.errno) if fault.errno else str(fault)
         raise UsageError(f"{path}: {reason}", "check the folder and who may write there") from fault
 
