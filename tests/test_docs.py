@@ -65,7 +65,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def test_every_topic_and_table_is_documented() -> None:
     topics = (ROOT / "docs" / "mqtt.md").read_text("utf-8")
-    for topic in ("status", "alert", "summary", "lost", "state", "health", "doctor"):
+    for topic in ("status", "alert", "summary", "ota", "lost", "state", "health", "doctor"):
         assert f"`{topic}`" in topics, topic
     schema = (ROOT / "edge_agent" / "store" / "schema.sql").read_text("utf-8")
     tables = (ROOT / "docs" / "store.md").read_text("utf-8")

@@ -1,39 +1,31 @@
 """Installed models: `models/<name>/<version>-<hash>/` of the state directory, and which is active.
 
-`models/<name>/slots.json` says which folder is active and which was before. Rules: a folder is
-complete or not there (written beside, synced, renamed); the switch is one rename; so a power cut
-leaves the old state or the new one. Reading makes nothing. Whoever writes gets OSError as the disk
-says it.
+`models/<name>/slots.json` is the one truth of what runs (`policy/slots.py` has its nouns and every
+change). Rules: a folder is complete or not there (written beside, hashed, synced, renamed, its
+folder synced); a change of the file is one rename under a lock, so a power cut leaves the old state
+or the new one. Reading makes nothing. Whoever writes gets OSError as the disk says it.
+Read `folders.py` next.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from edge_agent.bundles.bundle import MANIFEST
-from edge_agent.errors import UsageError
-from edge_agent.frozen import frozen
+from edge_agent.errors import EdgeError
+from edge_agent.policy.slots import Slots, document, parse
 
-_SLOTS = "slots.json"
-_STAGED = ".staged-"
-#: What a killed import left behind is older than any import that still runs.
-_ABANDONED_S = 3600
-
-
-@frozen
-class Slots:
-    """Names of the folders of one model."""
-
-    active: str | None = None
-    previous: str | None = None
+FILE = "slots.json"
+#: A change takes as long as a sync does; who waits longer waits for a hanging disk.
+PATIENCE_S = 10.0
+_LOOK_S = 0.02
 
 
 def models_folder(state: Path) -> Path:
@@ -41,19 +33,25 @@ def models_folder(state: Path) -> Path:
 
 
 def read_slots(state: Path, name: str) -> Slots:
-    """What is in charge of a name. A damaged or absent file: nothing is."""
+    """What is in charge of a name. A damaged or absent file: nothing is, nor what is not there."""
+    stated = stated_slots(state, name)
+    there = {folder.name for folder in installed(state, name)}
+    return replace(
+        stated,
+        active=stated.active if stated.active in there else None,
+        previous=stated.previous if stated.previous in there else None,
+        candidate=stated.candidate if stated.candidate in there else None,
+        probation=stated.probation if stated.active in there else None,
+        known={slot: known for slot, known in stated.known.items() if slot in there},
+    )
+
+
+def stated_slots(state: Path, name: str) -> Slots:
+    """What the file says, whether or not those folders are there."""
     try:
-        data = json.loads((models_folder(state) / name / _SLOTS).read_text("utf-8"))
+        return parse(json.loads((models_folder(state) / name / FILE).read_text("utf-8")))
     except (OSError, ValueError):
         return Slots()
-    if not isinstance(data, dict):
-        return Slots()
-    known = {folder.name for folder in installed(state, name)}
-    active, previous = data.get("active"), data.get("previous")
-    return Slots(
-        active if isinstance(active, str) and active in known else None,
-        previous if isinstance(previous, str) and previous in known else None,
-    )
 
 
 def installed_names(state: Path) -> tuple[str, ...]:
@@ -61,6 +59,11 @@ def installed_names(state: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
     return tuple(sorted(entry.name for entry in folder.iterdir() if installed(state, entry.name)))
+
+
+def stated_names(state: Path) -> tuple[str, ...]:
+    """Every name with a file of slots, also where no version is left."""
+    return tuple(sorted(file.parent.name for file in models_folder(state).glob(f"[!.]*/{FILE}")))
 
 
 def installed(state: Path, name: str) -> tuple[Path, ...]:
@@ -78,102 +81,49 @@ def active_folders(state: Path) -> dict[str, Path]:
     }
 
 
+def change(state: Path, name: str, by: Callable[[Slots], Slots]) -> Slots:
+    """Replace the slots by what `by` makes of them, while nobody else does. Raises OSError,
+    EdgeError where somebody else never ends, and what `by` raises: then nothing is changed."""
+    with _locked(models_folder(state)):
+        before = read_slots(state, name)
+        after = by(before)
+        if after != before or not (models_folder(state) / name / FILE).exists():
+            _write(models_folder(state) / name, after)
+    return after
+
+
+def _write(folder: Path, slots: Slots) -> None:
+    temporary = folder / f".{FILE}"
+    temporary.write_text(json.dumps(document(slots), ensure_ascii=False), "utf-8")
+    sync(temporary)
+    temporary.replace(folder / FILE)
+    sync(folder)
+
+
 @contextmanager
-def staging(state: Path, name: str) -> Iterator[Path]:
-    """An empty folder beside the slots, hidden, so never listed. Unless it was installed it is
-    gone afterwards, and so is the model's folder when nothing else is in it. Raises OSError."""
-    parent = models_folder(state) / name
-    parent.mkdir(parents=True, exist_ok=True)
-    _clear_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_STAGED, dir=parent))
+def _locked(folder: Path) -> Iterator[None]:
+    """One at a time, over processes and threads; it ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield folder
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise EdgeError(
+                        f"another process has been changing {folder} for {PATIENCE_S:.0f} s",
+                        "look what hangs: fuser -v " + str(folder),
+                    ) from None
+                time.sleep(_LOOK_S)
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if not any(parent.iterdir()):
-            parent.rmdir()
+        os.close(descriptor)
 
 
-def install(state: Path, name: str, staged: Path, slot: str, *, replace: bool = False) -> Path:
-    """Move a finished folder into place, with `replace` in that of a broken one.
-
-    Raises UsageError when that slot exists, OSError.
-    """
-    target = models_folder(state) / name / slot
-    if target.exists() and not replace:
-        raise UsageError(f"model {name} {slot} is installed already", "edge-agent models list")
-    staged.chmod(0o755)
-    for file in staged.iterdir():
-        _sync(file)
-    _sync(staged)
-    if target.exists():
-        shutil.rmtree(target)
-    staged.rename(target)
-    _sync(target.parent)
-    return target
-
-
-def activate(state: Path, name: str, slot: str) -> Slots:
-    """Put a slot in charge; the one before becomes `previous`. Raises OSError."""
-    before = read_slots(state, name)
-    if before.active == slot:
-        return before
-    return _write(state, name, Slots(active=slot, previous=before.active))
-
-
-def remove(state: Path, name: str, slot: str | None = None) -> None:
-    """Remove every version of an installed model, or one that is not in charge.
-
-    Raises UsageError when it is not there or in charge, OSError.
-    """
-    folders = {folder.name: folder for folder in installed(state, name)}
-    if name not in installed_names(state) or (slot is not None and slot not in folders):
-        raise UsageError(
-            f"there is no installed model {' '.join(filter(None, [name, slot]))!r}",
-            "edge-agent models list",
-        )
-    if slot is None:
-        folder = models_folder(state) / name
-        (folder / _SLOTS).unlink(missing_ok=True)  # first: half removed, it is in charge of nothing
-        shutil.rmtree(folder)
-    elif slot == read_slots(state, name).active:
-        raise _in_charge(name, slot, [other for other in folders if other != slot])
-    else:
-        (folders[slot] / MANIFEST).unlink()  # first: half removed, it is not listed
-        shutil.rmtree(folders[slot])
-
-
-def _in_charge(name: str, slot: str, others: Sequence[str]) -> UsageError:
-    message = f"version {slot.rpartition('-')[0]} of model {name} is active"
-    if others:
-        other = others[-1].rpartition("-")[0]
-        return UsageError(
-            f"{message}: it can be removed when another one is",
-            f"edge-agent models activate {name} {other}",
-        )
-    return UsageError(
-        f"{message}, and the only one: it goes with the whole model",
-        f"edge-agent models remove {name}",
-    )
-
-
-def _clear_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{_STAGED}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(state: Path, name: str, slots: Slots) -> Slots:
-    folder = models_folder(state) / name
-    temporary = folder / f".{_SLOTS}"
-    temporary.write_text(json.dumps(asdict(slots), ensure_ascii=False), "utf-8")
-    _sync(temporary)
-    temporary.replace(folder / _SLOTS)
-    _sync(folder)
-    return slots
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """What was written there outlives a power cut from now on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_agent.cli.infer import say_guesses
+from edge_agent.cli.models_charge import activate, hold, release, rollback, say_entries
 from edge_agent.cli.models_eval import evaluate
 from edge_agent.cli.names import complete_model
 from edge_agent.cli.options import (
     config_option,
     family_option,
     json_option,
+    place,
     state_directory,
     state_option,
     to_type,
@@ -29,30 +31,41 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Import, list, show, test, measure, judge, activate and remove models."""
+    """Import, list, show, test, measure, judge, activate, hold and remove models."""
 
 
-command.add_command(evaluate)
+for each in (evaluate, activate, rollback, hold, release):
+    command.add_command(each)
 
 
 @command.command("list")
 @config_option
 @state_option
 @json_option
-def list_models(config: Path | None, state: Path | None, as_json: bool) -> None:
-    """Every model: active, previous, factory (shipped, replaced), candidate, broken."""
+@click.option("--history", is_flag=True, help="What was done with them, by whom, the newest first.")
+def list_models(config: Path | None, state: Path | None, as_json: bool, history: bool) -> None:
+    """Every model: active, previous, factory (shipped, replaced), candidate, broken.
+
+    Below the table: when each was installed and took charge, and who is on probation.
+    """
+    from edge_agent.cli.models_history import say_history, say_lives
     from edge_agent.cli.render import table
     from edge_agent.service.inventory import inventory
 
-    entries = inventory(state_directory(state, config))
+    here = place(state, config)
+    if history:
+        say_history(here, as_json)
+        return
+    entries = inventory(here.state)
     if as_json:
-        _say_entries(entries)
+        say_entries(entries)
         return
     rows = [
-        (entry.name, entry.version, entry.family, entry.state, _size(entry), _speed(entry))
+        (entry.name, entry.version, entry.state, entry.sha256[:8], _size(entry), _speed(entry))
         for entry in entries
     ]
-    table(("name", "version", "family", "state", "input", "measured"), rows, fold="name")
+    table(("name", "version", "state", "sha256", "input", "measured"), rows, fold="name")
+    say_lives(entries, here)
 
 
 @command.command()
@@ -102,12 +115,14 @@ def import_file(
     from edge_agent.cli.render import plural
     from edge_agent.service.install import import_model
     from edge_agent.service.inventory import entry_of
+    from edge_agent.service.story import told_from_outside
 
     folder = state_directory(state, config)
-    done = import_model(file, wish(said), folder)
+    with told_from_outside(folder) as tell:
+        done = import_model(file, wish(said), folder, tell)
     entry = entry_of(done.bundle.name, done.slot, folder)
     if as_json:
-        _say_entries((entry,))
+        say_entries((entry,))
         return
     what = "imported" if done.fresh else "is here already, nothing was changed:"
     labels = plural(entry.labels, "label")
@@ -191,42 +206,23 @@ def bench(
 @config_option
 @state_option
 @json_option
-def activate(
-    name: str, version: str | None, config: Path | None, state: Path | None, as_json: bool
-) -> None:
-    """Put an installed version in charge (the newest, unless VERSION says which), once it has run
-    and given its recorded answers."""
-    from edge_agent.service.install import activate_model
-    from edge_agent.service.inventory import entry_of
-
-    folder = state_directory(state, config)
-    bundle = activate_model(name, version, folder)
-    entry = entry_of(name, bundle.folder.name, folder)
-    if as_json:
-        _say_entries((entry,))
-        return
-    click.echo(f"active: {entry.name} {entry.version}")
-    click.echo(f"next: {to_type('reload')}")
-
-
-@command.command()
-@click.argument("name", shell_complete=complete_model)
-@click.argument("version", required=False)
-@config_option
-@state_option
-@json_option
 def remove(
     name: str, version: str | None, config: Path | None, state: Path | None, as_json: bool
 ) -> None:
-    """Remove an installed model, or only a VERSION of it that is not active."""
+    """Remove an installed model, or only a VERSION of it that is not active.
+
+    A broken version that is removed is forgotten: it may be imported anew.
+    """
     from edge_agent.service.install import remove_model
     from edge_agent.service.inventory import inventory
+    from edge_agent.service.story import told_from_outside
 
     folder = state_directory(state, config)
-    was_active = remove_model(name, version, folder)
+    with told_from_outside(folder) as tell:
+        was_active = remove_model(name, version, folder, tell)
     left = tuple(entry for entry in inventory(folder) if entry.name == name)
     if as_json:
-        _say_entries(left)
+        say_entries(left)
         return
     click.echo(f"removed {' '.join(filter(None, [name, version]))}")
     if was_active:
@@ -271,13 +267,6 @@ _UNNAMED = {
 }
 #: So many of a list are shown.
 _FEW = 16
-
-
-def _say_entries(entries: tuple[Entry, ...]) -> None:
-    from edge_agent.policy.documents import dump
-    from edge_agent.service.inventory import models_document
-
-    click.echo(dump(models_document(entries)))
 
 
 def _shown(bundle: Bundle) -> dict[str, Any]:

@@ -20,12 +20,14 @@ Body: TypeAlias = dict[str, Any]
 
 #: An older message says so.
 LATE_S = 60.0
-ALERT_LIMIT = 800
+ALERT_LIMIT = OTA_LIMIT = 800
 SUMMARY_LIMIT = 1000
 #: Digits of a hash that remain in an alert that is too long: enough to tell two models apart.
 HASH_DIGITS = 12
 #: Bytes that every text may keep, tried in turn until the alert fits.
 TEXT_BYTES = (160, 64, 32, 16, 8, 4)
+#: Bytes that the reason of a report may keep, tried in turn until the report fits.
+REASON_BYTES = (200, 120, 60, 24)
 #: What a receiver needs to know the event again is never shortened.
 IDENTITY = frozenset({"schema", "id", "opened", "closed", "priority", "phase"})
 
@@ -58,12 +60,14 @@ def envelope(message: Message, sender: Sender, now: float) -> Body:
 
 
 def encode(message: Message, sender: Sender, now: float) -> bytes:
-    """Compact UTF-8 JSON; an alert is shortened to 800 bytes where its names are too long."""
+    """Compact UTF-8 JSON; an alert or a report is shortened to 800 bytes where its texts are too
+    long."""
     document = envelope(message, sender, now)
     payload = to_bytes(document)
-    if message.topic == "alert" and len(payload) > ALERT_LIMIT:
-        room = ALERT_LIMIT - len(to_bytes({**document, "data": {}})) + len("{}")
-        payload = to_bytes({**document, "data": shorten(message.body, room)})
+    limit, shorter = _LIMITED.get(message.topic, (len(payload), shorten))
+    if len(payload) > limit:
+        room = limit - len(to_bytes({**document, "data": {}})) + len("{}")
+        payload = to_bytes({**document, "data": shorter(message.body, room)})
     return payload
 
 
@@ -86,6 +90,30 @@ def shorten(event: Mapping[str, Any], limit: int) -> Body:
         if len(to_bytes(body)) <= limit:
             break
     return body
+
+
+def shorten_report(report: Mapping[str, Any], limit: int) -> Body:
+    """A report of topic `ota` in at most `limit` bytes: the hash of what was before goes first,
+    then the end of the reason, then numbers, the last one first, and with names in scripts of four
+    bytes a letter the rest of the hash and the ends of the names."""
+    body = dict(report)
+    if (before := body.get("before")) is not None:
+        body["before"] = {**before, "sha256": before["sha256"][:HASH_DIGITS]}
+    for most in REASON_BYTES:
+        if len(to_bytes(body)) <= limit:
+            return body
+        body["reason"] = cut(str(body["reason"]), most)
+    numbers = dict(body["numbers"])
+    while numbers and len(to_bytes(body)) > limit:
+        numbers.popitem()
+        body["numbers"] = dict(numbers)
+    if len(to_bytes(body)) > limit:
+        body["sha256"] = body["sha256"][:HASH_DIGITS]
+        body = _shorter(body, REASON_BYTES[-1])
+    return body
+
+
+_LIMITED = {"alert": (ALERT_LIMIT, shorten), "ota": (OTA_LIMIT, shorten_report)}
 
 
 def cut(text: str, limit: int) -> str:

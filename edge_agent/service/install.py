@@ -1,8 +1,7 @@
-"""A model becomes part of this device: imported, put in charge, held against its golden set.
+"""A model becomes part of this device: imported, held against its golden set, measured, removed.
 
 Rules: only what passed in a child process is installed, the very bytes that passed; a bundle is
-installed whole or not at all; nothing is put in charge that answers otherwise than its golden set.
-Read `inventory.py` next.
+installed whole or not at all. Read `charge.py` next: how it takes charge.
 """
 
 from __future__ import annotations
@@ -11,26 +10,33 @@ import hashlib
 import json
 import math
 import shutil
-from dataclasses import replace
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_agent.bundles import golden, slots
+from edge_agent.bundles import folders, golden, slots
 from edge_agent.bundles.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, open_bundle
-from edge_agent.bundles.find import locate_file
+from edge_agent.bundles.find import Kind, Place, locate_file
 from edge_agent.bundles.guess import Wish
 from edge_agent.bundles.shipped import shipped_folders
-from edge_agent.engines import Plan, available, load, version
+from edge_agent.bundles.unpack import unpacked
+from edge_agent.engines import Plan, available, version
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import Measurement, kept, measure, save
 from edge_agent.errors import EdgeError, Refused, UsageError
-from edge_agent.frozen import frozen
-from edge_agent.service.models import Demand, Opened, checked, open_first
+from edge_agent.policy.ota import Step, Verdict, Version
+from edge_agent.service.charge import CLI, Request, in_charge, take_charge
+from edge_agent.service.exam import hold_against_golden, make_golden
+from edge_agent.service.models import Demand, Opened, checked
+from edge_agent.service.story import Tell
 from edge_agent.service.trial import Passed, open_offered, remember, try_out
 from edge_agent.store.disk import disk_errors
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Imported:
     """What an import came to. Of a bundle that was there already nothing was changed."""
 
@@ -45,7 +51,7 @@ class Imported:
         return self.bundle.folder.name
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Measured:
     """How fast a model is on this board, best first, and what `engine: auto` takes now, and why."""
 
@@ -54,44 +60,77 @@ class Measured:
     over: str | None  # a sentence where that is slower than the manifest's budget
 
 
-def import_model(file: Path, wish: Wish, state: Path) -> Imported:
+def nobody(step: Step) -> None:
+    """Tells nobody: for who only looks, or has no store to tell."""
+
+
+def import_model(
+    file: Path, wish: Wish, state: Path, tell: Tell = nobody, who: str = CLI
+) -> Imported:
     """Turn a bare .tflite, a bundle's folder or its .tar into an installed bundle.
 
-    The first version of a name takes charge at once; a later one waits for `activate`. Raises
-    UsageError, Refused, NoRoom.
+    What a person imports takes charge at once where nothing of that name is in charge; all else
+    waits for `take_charge`. Raises UsageError, Refused, NoRoom.
     """
     place = locate_file(file)
     if place is None:
         raise UsageError(f"there is no file {file}", "give a .tflite, a bundle's folder or .tar")
     plans = tuple(Plan(engine) for engine in available())
-    bundle = open_offered(place, wish, plans)
-    number, slot = _slot(bundle, state)
-    if _is_whole(slots.models_folder(state) / bundle.name / slot):
-        return _imported(bundle, slot, state, fresh=False)
-    passed = try_out(bundle, plans)
-    with disk_errors(state), slots.staging(state, bundle.name) as staged:
-        _write_bundle(bundle, _manifest(bundle, passed, number), staged)
-        _answer_golden(bundle, passed, staged)
-        slots.install(state, bundle.name, staged, slot, replace=True)
-        if slots.read_slots(state, bundle.name).active is None:
-            slots.activate(state, bundle.name, slot)
+    with _plain(place) as plain:
+        bundle = open_offered(plain, wish, plans)
+        number, slot = _slot(bundle, state)
+        _refuse_broken(bundle, number, slot, state)
+        if _is_whole(slots.models_folder(state) / bundle.name / slot):
+            return _imported(bundle, slot, state, fresh=False)
+        passed = try_out(bundle, plans)
+        with disk_errors(state), folders.staging(state, bundle.name) as staged:
+            _write_bundle(bundle, _manifest(bundle, passed, number), staged)
+            _answer_golden(bundle, passed, staged)
+            folders.install(state, bundle.name, staged, slot, replace=True)
+            if who == CLI and in_charge(bundle.name, state) is None:
+                _first(bundle.name, slot, state)
+    tell(
+        Step(
+            "model", bundle.name, Version(number, bundle.manifest.sha256), "installed",
+            Verdict.OK, who,
+        )
+    )  # fmt: skip
     remember(bundle.manifest.sha256, passed.plan, state)
     if passed.refusals:
         _tell_auto(passed, state)
     return replace(_imported(bundle, slot, state), refusals=tuple(passed.refusals.values()))
 
 
-def activate_model(name: str, version: str | None, state: Path) -> Bundle:
-    """Put an installed version in charge, after it gave the answers of its golden set.
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """How a person wants it."""
 
-    Without a version the newest. Raises UsageError, Refused.
+    downgrade: bool = False
+    who: str = CLI
+
+
+def activate_model(
+    name: str,
+    version: str | None,
+    state: Path,
+    how: Activation = Activation(),
+    tell: Tell = nobody,
+) -> Bundle:
+    """Put an installed version in charge while no agent runs; without a version the newest.
+
+    Raises UsageError, Refused.
     """
     folder = slot_folder(name, version, state)
-    bundle = open_bundle(folder)
-    _check_answers(open_first(bundle, Demand().plans(state, bundle.manifest.sha256), state))
-    with disk_errors(state):
-        slots.activate(state, name, folder.name)
-    return bundle
+    plans = Demand().plans(state, sha256_in(folder))
+    return take_charge(Request(folder, how.who, plans, how.downgrade), state, tell)
+
+
+def sha256_in(folder: Path) -> str:
+    """What a bundle says of its model; "" where it says nothing that can be read."""
+    try:
+        return open_bundle(folder).manifest.sha256
+    except EdgeError:
+        return ""
 
 
 def check_golden(opened: Opened) -> tuple[str, ...]:
@@ -105,17 +144,24 @@ def check_golden(opened: Opened) -> tuple[str, ...]:
     return golden.check(path, opened.spec, opened.engine)
 
 
-def remove_model(name: str, version: str | None, state: Path) -> bool:
+def remove_model(name: str, version: str | None, state: Path, tell: Tell = nobody) -> bool:
     """Remove an installed model, or one version that is not in charge; whether it was in charge.
 
-    Raises UsageError.
+    What is removed by its version is forgotten: a broken one may be imported anew then. Raises
+    UsageError.
     """
     if name in shipped_folders() and name not in slots.installed_names(state):
         raise UsageError(f"model {name} came with the package and stays", "edge-agent models list")
+    if version is not None and _forgotten(name, version, state):
+        return False
     slot = None if version is None else slot_folder(name, version, state).name
     was_active = slots.read_slots(state, name).active
+    before = in_charge(name, state) if slot is None else None
     with disk_errors(state):
-        slots.remove(state, name, slot)
+        folders.remove(state, name, slot)
+    gone = before.manifest if before is not None else None
+    target = Version(version or (gone.version if gone else ""), gone.sha256 if gone else "")
+    tell(Step("model", name, target, "removed", Verdict.OK, CLI))
     return was_active is not None and slot is None
 
 
@@ -160,6 +206,53 @@ def slot_folder(name: str, version: str | None, state: Path) -> Path:
 
 
 # --- a new version -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _plain(place: Place) -> Iterator[Place]:
+    """What was packed is unpacked, for as long as it is needed."""
+    if place.kind is not Kind.ARCHIVE:
+        yield place
+        return
+    folder = unpacked(place.path)
+    try:
+        yield Place(folder, Kind.FOLDER)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_broken(bundle: Bundle, version: str, slot: str, state: Path) -> None:
+    """What ended the agent, or did not prove itself, does not come back by another name."""
+    for known, broken in slots.stated_slots(state, bundle.name).broken.items():
+        if slot == known or bundle.manifest.sha256 == broken.sha256:
+            refusal = Refused(
+                f"model {bundle.name} {version} is not taken again: {broken.reason}",
+                f"another version; or forget it: edge-agent models remove {bundle.name} "
+                f"{folders.version_of(known)}",
+            )
+            refusal.code = "broken"
+            raise refusal
+
+
+def _forgotten(name: str, version: str, state: Path) -> bool:
+    """A broken version whose folder is gone: only what is known of it can be removed."""
+    there = {folder.name for folder in slots.installed(state, name)}
+    known = [
+        slot
+        for slot in slots.stated_slots(state, name).broken
+        if folders.version_of(slot) == version and slot not in there
+    ]
+    if not known:
+        return False
+    with disk_errors(state):
+        slots.change(state, name, lambda found: found.with_forgotten(known[0]))
+    return True
+
+
+def _first(name: str, slot: str, state: Path) -> None:
+    """Nothing is in charge, so nothing can be spoiled."""
+    now = time.time()
+    slots.change(state, name, lambda found: found.with_active(slot, now, None))
 
 
 def _is_whole(folder: Path) -> bool:
@@ -214,23 +307,14 @@ def _write_bundle(bundle: Bundle, manifest: dict[str, Any], folder: Path) -> Non
 
 
 def _answer_golden(bundle: Bundle, passed: Passed, folder: Path) -> None:
-    """Hold the model against the golden set that it came with, or make one."""
-    engine = load((folder / MODEL).read_bytes(), passed.plan, bundle.name)
+    """Hold the model against the golden set that it came with, or make one; in a child process.
+    What was written is read once more, whole."""
+    staged = Bundle(folder, folder / MODEL, bundle.manifest, bundle.labels)
     if (folder / GOLDEN).exists():
-        staged = Bundle(folder, folder / MODEL, bundle.manifest, bundle.labels)
-        _check_answers(Opened(staged, passed.spec, engine))
+        hold_against_golden(staged, passed)
     else:
-        golden.make(folder, passed.spec, engine, golden.made_up_frames(passed.spec.input))
-
-
-def _check_answers(opened: Opened) -> None:
-    faults = check_golden(opened)
-    if faults:
-        raise Refused(
-            f"model {opened.bundle.name} {opened.bundle.manifest.version} answers otherwise than "
-            f"its golden set: {faults[0]}",
-            "install it again, or make its golden set anew",
-        )
+        make_golden(folder, passed)
+    open_bundle(folder)
 
 
 def _card(bundle: Bundle) -> str:

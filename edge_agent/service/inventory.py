@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from edge_agent.bundles.slots import installed, installed_names, read_slots
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import kept
 from edge_agent.errors import EdgeError
-from edge_agent.frozen import frozen
+from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.slots import Known, Probation
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One version of one model. Of a broken one only what can still be told."""
 
@@ -33,6 +34,13 @@ class Entry:
     engine: str | None = None  # with threads and invoke_ms: the kept measurement's best
     threads: int | None = None
     invoke_ms: float | None = None
+    #: Times are the wall's, in seconds since the epoch; None of what came with the package.
+    installed: float | None = None
+    activated: float | None = None  # the last time
+    activations: int = 0
+    probation: Probation | None = None  # of the active one that has not proved itself yet
+    held: str | None = None  # the one version that may take charge
+    broken: str | None = None  # why it is not taken again, or cannot be used
 
 
 def inventory(state: Path) -> tuple[Entry, ...]:
@@ -40,10 +48,10 @@ def inventory(state: Path) -> tuple[Entry, ...]:
     found = []
     installed_here = installed_names(state)
     for name, folder in shipped_folders().items():
-        replaced = name in installed_here and read_slots(state, name).active is not None
-        found.append(
-            _entry(_known(name, folder, None), folder, "factory" if replaced else "active")
-        )
+        slots = read_slots(state, name)
+        word = "active" if slots.active is None else "factory"
+        entry = _entry(_known(name, folder, None), folder, word)
+        found.append(replace(entry, held=slots.hold.version if slots.hold else None))
     for name in installed_here:
         found += _installed(state, name)
     return tuple(_measured(entry, state) for entry in found)
@@ -58,19 +66,57 @@ def models_document(entries: tuple[Entry, ...]) -> dict[str, Any]:
     return {
         "schema": "models/1",
         "models": [
-            {**asdict(entry), "size": None if entry.size is None else list(entry.size)}
+            {
+                **asdict(entry),
+                "size": None if entry.size is None else list(entry.size),
+                "installed": _told(entry.installed),
+                "activated": _told(entry.activated),
+                "probation": _probation(entry.probation),
+            }
             for entry in entries
         ],
+    }
+
+
+def _told(time: float | None) -> str | None:
+    return None if time is None else rfc3339(time)
+
+
+def _probation(probation: Probation | None) -> dict[str, Any] | None:
+    if probation is None:
+        return None
+    return {
+        "before": probation.before,
+        "opened": rfc3339(probation.opened),
+        "begun": probation.begun,
+        "minutes": probation.terms.minutes,
+        "frames": probation.terms.frames,
+        "rollout": None if probation.order is None else probation.order.rollout,
     }
 
 
 def _installed(state: Path, name: str) -> list[Entry]:
     slots = read_slots(state, name)
     states = {slots.active: "active", slots.previous: "previous"}
-    return [
-        _entry(_known(name, folder, folder.name), folder, states.get(folder.name, "candidate"))
-        for folder in installed(state, name)
-    ]
+    entries = []
+    for folder in installed(state, name):
+        slot = folder.name
+        entry = _entry(_known(name, folder, slot), folder, states.get(slot, "candidate"))
+        known = slots.known.get(slot, Known())
+        broken = slots.broken.get(slot)
+        entries.append(
+            replace(
+                entry,
+                state=entry.state if broken is None else "broken",
+                installed=known.installed,
+                activated=known.activated,
+                activations=known.activations,
+                probation=slots.probation if slot == slots.active else None,
+                held=slots.hold.version if slots.hold else None,
+                broken=entry.broken if broken is None else broken.reason,
+            )
+        )
+    return entries
 
 
 def _known(name: str, folder: Path, slot: str | None) -> Entry:
@@ -86,8 +132,8 @@ def _known(name: str, folder: Path, slot: str | None) -> Entry:
 def _entry(known: Entry, folder: Path, state: str) -> Entry:
     try:
         bundle = open_bundle(folder)
-    except EdgeError:
-        return known
+    except EdgeError as refusal:
+        return replace(known, broken=refusal.message)
     shown = bundle.manifest.input
     known = replace(known, state=state, labels=len(bundle.labels))
     if isinstance(shown, ImageInput):

@@ -73,6 +73,37 @@ SELECT id, datetime(opened + coalesce(correction, 0), 'unixepoch') AS opened_utc
 FROM events LEFT JOIN clocks USING (boot) ORDER BY n DESC;
 """
 
+#: What was done with models and policies (audit.py), and the latest step of each.
+_AUDIT = """
+CREATE TABLE audit (
+    n INTEGER PRIMARY KEY,
+    time REAL NOT NULL,              -- on the clock of its boot
+    boot INTEGER NOT NULL,
+    who TEXT NOT NULL,               -- cli, ota, command, start, probation
+    kind TEXT NOT NULL CHECK (kind IN ('model', 'policy')),
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    step TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('ok', 'failed', 'waiting')),
+    reason TEXT NOT NULL,
+    numbers TEXT NOT NULL,           -- JSON: {name: number}
+    before_version TEXT,             -- what was in charge until then
+    before_sha256 TEXT,
+    rollout TEXT,
+    serial INTEGER,
+    stage TEXT
+);
+CREATE INDEX audit_by_name ON audit (name);
+CREATE TABLE ota (
+    n INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    step INTEGER NOT NULL,           -- of audit (updated)
+    UNIQUE (kind, name)
+);
+"""
+
 STEPS = (
     Step("the first tables", Path(__file__).with_name("schema.sql").read_text("utf-8")),
     Step(
@@ -92,6 +123,7 @@ STEPS = (
         " time REAL NOT NULL, by TEXT NOT NULL) WITHOUT ROWID;",
     ),
     Step("clocks that are put right", _CLOCKS),
+    Step("what was done with models and policies", _AUDIT),
 )
 LATEST = len(STEPS)
 

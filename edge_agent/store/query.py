@@ -17,7 +17,8 @@ from typing import Self
 
 from edge_agent.errors import EdgeError, NoRoom, ReadOnly, UsageError
 from edge_agent.policy.spans import Spans
-from edge_agent.store import coverage, decisions, events, labels, ledger, outbox, redo
+from edge_agent.store import audit, coverage, decisions, events, labels, ledger, outbox, redo
+from edge_agent.store.audit import Told
 from edge_agent.store.db import (
     FILE,
     connect,
@@ -159,6 +160,16 @@ class Reader:
         """The window of that pipeline's ledger that holds the moment."""
         with self._reading() as connection:
             return ledger.window_at(connection, pipeline, time)
+
+    def history(self, name: str | None = None, limit: int = 20) -> tuple[Told, ...]:
+        """The newest steps of a model's or policy's way, or of all of them, the newest first."""
+        with self._reading() as connection:
+            return audit.history(connection, name, limit)
+
+    def under_way(self) -> tuple[Told, ...]:
+        """The latest step of each model and policy."""
+        with self._reading() as connection:
+            return audit.latest(connection)
 
     def coverage(self, since: float) -> tuple[CoverageRow, ...]:
         """The stretches of every rule that ended after `since`, rule by rule in order of time."""

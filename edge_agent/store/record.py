@@ -22,7 +22,8 @@ from edge_agent.frozen import frozen
 from edge_agent.policy.correction import Correction
 from edge_agent.policy.coverage import Cause, Since, within
 from edge_agent.policy.documents import dump
-from edge_agent.store import clocks, coverage, decisions, events, labels, ledger, outbox
+from edge_agent.policy.ota import Step
+from edge_agent.store import audit, clocks, coverage, decisions, events, labels, ledger, outbox
 from edge_agent.store.db import (
     SERVICE_PATIENCE_S,
     TUNING,
@@ -243,6 +244,18 @@ class Store:
         """What a person said of an event that is in this store."""
         with self.database.transaction() as connection:
             labels.put(connection, label)
+
+    def audit(self, step: Step, time: float) -> int | None:
+        """Keep a step of a model's or policy's way, and queue its report: one transaction; the seq
+        of the report, None where it is none. `time` is the agent's own."""
+        with self.database.transaction() as connection:
+            return audit.insert(connection, step, time, self._identity.boot)
+
+    def audit_from_outside(self, step: Step, wall: float) -> int | None:
+        """As `audit`, by a command while the agent is down: `wall` is the wall clock's time."""
+        with self.database.transaction() as connection:
+            boot = self._identity.boot
+            return audit.insert(connection, step, audit.own_time(connection, wall, boot), boot)
 
     def keep_config(self, sha: str, text: str) -> None:
         """Keep the redacted text behind a config_sha256. Writes only what is new."""

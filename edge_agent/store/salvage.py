@@ -39,7 +39,7 @@ BATCH = 500
 #: A declaration of more ranges than this names them all as one, from the first to the last.
 MOST_RANGES = 200
 #: Columns whose text is JSON, in whatever table.
-JSON = frozenset({"body", "stages", "evidence", "box", "skipped"})
+JSON = frozenset({"body", "stages", "evidence", "box", "skipped", "numbers"})
 #: Rows that are asked for one by one behind a damaged page.
 GAP = 100_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from importlib import resources
@@ -18,6 +19,7 @@ import yaml
 from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.cli import obey
 from edge_agent.engines import available
+from edge_agent.pipeline.why import width
 
 Said = tuple[int, str, str]
 Models = Callable[..., Said]
@@ -75,8 +77,8 @@ def test_the_shipped_ones_are_listed_from_an_absent_state_directory(
     assert out.splitlines()[0].split() == [
         "name",
         "version",
-        "family",
         "state",
+        "sha256",
         "input",
         "measured",
     ]
@@ -103,7 +105,11 @@ def test_the_life_of_a_model(models: Models, bare: Path, labels: Path) -> None:
     )  # fmt: skip
     assert states(models)[-2:] == [("見張り", "1", "active"), ("見張り", "2", "candidate")]
 
-    assert models("activate", "見張り")[:2] == (0, "active: 見張り 2\nnext: edge-agent reload\n")
+    assert models("activate", "見張り")[:2] == (
+        0, "active: 見張り 2\n"
+        "on probation for 60 minutes and 200 frames: edge-agent models rollback 見張り\n"
+        "no agent is running: its next start takes it\n",
+    )  # fmt: skip
     assert states(models)[-2:] == [("見張り", "1", "previous"), ("見張り", "2", "active")]
     code, out, _ = models("show", "見張り")
     assert code == 0
@@ -117,10 +123,27 @@ def test_the_life_of_a_model(models: Models, bare: Path, labels: Path) -> None:
         "edge-agent: version 2 of model 見張り is active: it can be removed when another one is",
         "next: edge-agent models activate 見張り 1",
     ])  # fmt: skip
-    assert models("remove", "見張り", "1")[:2] == (0, "removed 見張り 1\n")
-    code, _, err = models("remove", "見張り", "2")
+    code, _, err = models("remove", "見張り", "1")
+    assert (code, err.splitlines()[0]) == (2, "edge-agent: version 1 of model 見張り comes back "
+        "if 2 does not prove itself")  # fmt: skip
+    lives = " ".join(models("list")[1].split())
+    dated = r"installed [-\d: ]+; took charge [-\d: ]+ \(1 time\); on"
+    assert re.search(rf"見張り 2: {dated}", lives)
+    assert "on probation for 60 minutes" in lives
+    assert all(width(line) <= 80 for line in models("list")[1].splitlines())
+
+    assert models("rollback", "見張り")[:2] == (
+        0, "active: 見張り 1\nno agent is running: its next start takes it\n",
+    )  # fmt: skip
+    assert states(models)[-2:] == [("見張り", "1", "active"), ("見張り", "2", "candidate")]
+    code, _, err = models("rollback", "見張り")
+    assert (code, err.splitlines()[0]) == (
+        2, "edge-agent: there is nothing to go back to from model 見張り 1",
+    )  # fmt: skip
+    assert models("remove", "見張り", "2")[:2] == (0, "removed 見張り 2\n")
+    code, _, err = models("remove", "見張り", "1")
     assert (code, err.splitlines()) == (2, [
-        "edge-agent: version 2 of model 見張り is active, and the only one: "
+        "edge-agent: version 1 of model 見張り is active, and the only one: "
         "it goes with the whole model",
         "next: edge-agent models remove 見張り",
     ])  # fmt: skip
@@ -128,6 +151,41 @@ def test_the_life_of_a_model(models: Models, bare: Path, labels: Path) -> None:
         "removed 見張り\nit was active: pipelines that name it cannot start\n"
     )
     assert [name for name, _, _ in states(models)] == list(shipped_folders())
+    steps = document(models("list", "--history", "--json"), "audit")["steps"]
+    assert [(each["step"], each["version"]) for each in steps] == [
+        ("removed", "1"), ("removed", "2"), ("rolled_back", "2"), ("swapped", "2"),
+        ("golden", "2"), ("tested", "2"), ("installed", "2"), ("installed", "1"),
+    ]  # fmt: skip
+    assert {each["who"] for each in steps} == {"cli"}
+    assert steps[3]["before"] == {"version": "1", "sha256": steps[-1]["sha256"]}
+    text = models("list", "--history")[1]
+    assert "model 見張り 2 swapped, instead of 1, by cli" in " ".join(text.split())
+    assert all(width(line) <= 80 for line in text.splitlines())
+
+
+def test_a_held_model_takes_no_other_version(models: Models, bare: Path, labels: Path) -> None:
+    models("import", bare, "--name", "yard")
+    models("import", bare, "--name", "yard", "--labels", labels)
+    assert models("hold", "yard")[:2] == (
+        0, "held: yard 1\nnext: edge-agent models release yard\n",
+    )  # fmt: skip
+    code, _, err = models("activate", "yard")
+    assert (code, err.splitlines()) == (4, [
+        "edge-agent: model yard 2 is not put in charge: version 1 is held",
+        "next: edge-agent models release yard",
+    ])  # fmt: skip
+    assert "held at 1" in models("list")[1]
+    assert document(models("hold", "yard", "2", "--json"), "models")["models"][0]["held"] == "2"
+    assert models("activate", "yard")[0] == 0
+    code, _, err = models("activate", "yard", "1", "--downgrade")
+    assert (code, "version 2 is held" in err) == (4, True)
+    assert models("release", "yard")[:2] == (0, "released: yard, it was held at 2\n")
+    assert models("release", "yard")[0] == 2
+    code, _, err = models("activate", "yard", "1")
+    assert (code, err.splitlines()[0]) == (
+        4, "edge-agent: model yard 1 is not put in charge: version 2 is in charge, which is newer",
+    )  # fmt: skip
+    assert models("activate", "yard", "1", "--downgrade")[0] == 0
 
 
 def test_every_command_has_a_document_for_scripts(
@@ -190,6 +248,7 @@ def test_a_broken_one_is_listed_and_the_factory_one_named(
     models: Models, bare: Path, tmp_path: Path
 ) -> None:
     models("import", bare, "--name", "scene-detector")
+    models("activate", "scene-detector", "--downgrade")
     assert [state for _, _, state in states(models)][-2:] == ["factory", "active"]
     (folder,) = (tmp_path / "state/models/scene-detector").glob("1-*")
     (folder / "model.tflite").write_bytes(b"cut off")

@@ -22,7 +22,7 @@ from edge_agent.types import Decision, Event, Message, Priority
 Ask = Callable[..., Any]
 PACKAGE = Path(__file__).parents[2] / "edge_agent"
 #: Files of the state directory that nothing but the agent itself reads.
-INTERNAL = {"measurements", "ota-checked", "ota-spent", "ota-trusted", "passed"}
+INTERNAL = {"measurements", "ota-checked", "ota-spent", "ota-trusted", "passed", "slots"}
 
 NAME = st.text(min_size=1, max_size=64)
 HASH = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -93,7 +93,7 @@ def test_every_document_of_the_program_has_a_schema(ask: Ask) -> None:
     text = "".join(path.read_text("utf-8") for path in files)
     printed = set(re.findall(r'(?:"schema":|SCHEMA =) "([a-z-]+)/1"', text)) - INTERNAL
     assert printed
-    topics = {"status", "alert", "summary", "lost", "state", "health", "doctor"}
+    topics = {"status", "alert", "summary", "ota", "lost", "state", "health", "doctor"}
     listed = ask("schema").out.split()
     assert printed | {f"mqtt-{topic}" for topic in topics} == set(listed)
 

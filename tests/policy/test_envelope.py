@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from edge_agent.policy.documents import About, event_document
 from edge_agent.policy.envelope import (
     ALERT_LIMIT,
+    OTA_LIMIT,
     SUMMARY_LIMIT,
     Sender,
     cut,
     encode,
     envelope,
 )
+from edge_agent.policy.ota import Step, Verdict, Version, report
+from edge_agent.policy.slots import Order
 from edge_agent.policy.summary import Window, WindowAccount, document
 from edge_agent.types import Event, Ledger, Message, Priority
 
@@ -173,3 +176,25 @@ def test_no_summary_is_longer_than_1000_bytes(counts: dict[str, int], pipeline: 
     body = document(window, 1_700_000_300.0, WindowAccount(Ledger(10**6, 10**6)))
     sent = message("summary", body=body, seq=10**12, boot=10**7, id="s" * 80)
     assert len(encode(sent, LONGEST_SENDER, now=1_800_000_000.0)) <= SUMMARY_LIMIT
+
+
+WIDE = st.text(st.characters(min_codepoint=0x10000, max_codepoint=0x1F600), max_size=64)
+
+
+@given(WIDE, WIDE, st.text(max_size=400), st.integers(0, 12))
+@settings(max_examples=100, deadline=None)
+def test_no_report_is_longer_than_800_bytes_and_says_what_it_is_about(
+    name: str, stage: str, reason: str, numbers: int
+) -> None:
+    step = Step(
+        "model", name, Version("1" * 32, "a" * 64), "rolled_back", Verdict.FAILED, "probation",
+        reason, {f"guardrail_{n}": n + 1 / 3 for n in range(numbers)},
+        Version("0" * 32, "b" * 64), Order("r" * 64, 10**9, stage),
+    )  # fmt: skip
+    sent = message("ota", body=report(step), seq=10**12, boot=10**7, id="ota/12345678/10000")
+    payload = encode(sent, LONGEST_SENDER, now=1_800_000_000.0)
+    assert len(payload) <= OTA_LIMIT
+    data = json.loads(payload)["data"]
+    assert set(data) == set(report(step))
+    assert (data["step"], data["verdict"], data["serial"]) == ("rolled_back", "failed", 10**9)
+    assert data["sha256"].startswith("a" * 12)

@@ -25,6 +25,7 @@ from edge_agent.engines.measure import kept
 from edge_agent.errors import EdgeError, NoRoom, Refused, UsageError
 from edge_agent.service import trial
 from edge_agent.service.install import (
+    Activation,
     activate_model,
     check_golden,
     import_model,
@@ -132,8 +133,10 @@ def test_the_first_is_active_the_next_a_candidate_until_it_is_activated(
     assert activate_model("yard", None, state).manifest.version == "2"
     assert states(state) == {"yard 1": "previous", "yard 2": "active"}
     assert find("yard", state, Path()).labels == ("person", "forklift", "van", "dog")
-    activate_model("yard", "1", state)
-    assert states(state) == {"yard 1": "active", "yard 2": "previous"}
+    with pytest.raises(Refused, match="version 2 is in charge, which is newer"):
+        activate_model("yard", "1", state)
+    activate_model("yard", "1", state, Activation(downgrade=True))
+    assert states(state) == {"yard 1": "active", "yard 2": "candidate"}  # as it was before
 
 
 def test_the_same_once_more_changes_nothing(bare: Path, bundle: Path, state: Path) -> None:
@@ -163,6 +166,9 @@ def test_another_version_of_a_bundle_is_a_candidate(bundle: Path, state: Path) -
 
 def test_a_shipped_model_can_be_replaced_and_comes_back(bare: Path, state: Path) -> None:
     import_model(bare, Wish("scene-detector"), state)
+    ours = [entry.state for entry in inventory(state) if entry.name == "scene-detector"]
+    assert ours == ["active", "candidate"]
+    activate_model("scene-detector", None, state, Activation(downgrade=True))
     ours = [entry.state for entry in inventory(state) if entry.name == "scene-detector"]
     assert ours == ["factory", "active"]
     assert not find("scene-detector", state, Path()).shipped
