@@ -122,6 +122,10 @@ class Watch:
         self._dwell = max(0.0, rule.dwell_s - TICK_S) if dwells else 0.0
         self._stages = tuple(self._asked(bool(spec.object_masks)))
 
+    def follow(self, spec: RulesSpec) -> None:
+        """Another model: what the rule leaves to it is what that one says."""
+        self._min_score = spec.min_score if self.rule.min_score is None else self.rule.min_score
+
     # --- every frame --------------------------------------------------------------------------
 
     def look(self, turn: Turn) -> list[Stay]:

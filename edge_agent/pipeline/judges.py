@@ -54,6 +54,10 @@ class Judge(ABC):
         self._forget()
         return closed
 
+    def follow(self, spec: RulesSpec) -> None:
+        """Another model is in charge; what was seen and what is open goes on."""
+        self._spec = spec
+
     @abstractmethod
     def stand_still(self, seconds: float) -> None:
         """Nobody watched for so long: running clocks go on from where they were."""
@@ -116,6 +120,10 @@ class _Tracks(Judge):
     def __init__(self, rule: RuleSpec, spec: RulesSpec, cooldowns: Cooldowns) -> None:
         super().__init__(rule, spec, cooldowns)
         self._watch = Watch(rule, spec)
+
+    def follow(self, spec: RulesSpec) -> None:
+        super().follow(spec)
+        self._watch.follow(spec)
 
     def stand_still(self, seconds: float) -> None:
         self._watch.stand_still(seconds)

@@ -59,9 +59,16 @@ class Rules:
 
     def __init__(self, spec: RulesSpec) -> None:
         """Raises KeyError when a rule names a zone or line that the spec does not have."""
+        self.spec = spec
         cooldowns: Cooldowns = {}
         self._masks = tuple(Zone("mask", polygon) for polygon in spec.object_masks)
         self._judges = tuple(_JUDGES[rule.kind](rule, spec, cooldowns) for rule in spec.rules)
+
+    def follow(self, spec: RulesSpec) -> None:
+        """Another model is in charge: the same rules go on with what it says of itself."""
+        self.spec = spec
+        for judge in self._judges:
+            judge.follow(spec)
 
     def step(self, sight: Sight) -> Changes:
         """What one frame changes; `time` never runs backwards from call to call."""

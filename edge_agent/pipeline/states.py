@@ -196,12 +196,17 @@ class Level(State):
 
     def __init__(self, rule: RuleSpec, spec: RulesSpec, cooldowns: Cooldowns) -> None:
         super().__init__(rule, spec, cooldowns)
+        self._needed_s = rule.for_s
+        self._found = False
+        self.follow(spec)
+
+    def follow(self, spec: RulesSpec) -> None:
+        super().follow(spec)
+        rule = self.rule
         above = spec.threshold if rule.score_above == "model" else rule.score_above
         assert isinstance(above, int | float)
         self._above = above
         self._below = above if rule.clear_below is None else rule.clear_below
-        self._needed_s = rule.for_s
-        self._found = False
 
     def _observe(self, turn: Turn) -> None:
         if turn.sight.inferred:

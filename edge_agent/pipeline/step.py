@@ -167,6 +167,28 @@ class Pipeline:
             return outcome
         return self._with_health(outcome, self._parts.camera_events, verdict.health, around)
 
+    def take_over(self, other: Pipeline, labels: frozenset[str]) -> None:
+        """Go on where another one is, with this one's model: between two frames.
+
+        Gate, rules and what they have open go on; so do the tracks whose labels there still are
+        (`labels`; none: all).
+        """
+        mine, its = self._parts, other._parts
+        its.rules.follow(mine.rules.spec)
+        self._parts = replace(mine, gate=its.gate, rules=its.rules, camera_events=its.camera_events)
+        if mine.tracker is not None and its.tracker is not None:
+            self._tracks = mine.tracker.take_over(its.tracker, labels)
+        self._previous, self._watched, self._hot = other._previous, other._watched, other._hot
+        self._stories, self.waits = other._stories, other.waits
+
+    def swapped(self, frame: Frame, around: Circumstances) -> Outcome:
+        """The frame at which another model took charge: nobody looked at it."""
+        self.laps.start()
+        if self._parts.privacy:
+            frame = replace(frame, data=redact(frame.data, self._parts.privacy))
+        decision = Decision("gate", "skip", {"reason": Skip.SWAP.value})
+        return self._skipped(frame, around, Skip.SWAP, decision)
+
     def away(self, seconds: float) -> None:
         """The source was lost for so long: nobody watched, so dwell and absence stand still."""
         self._parts.rules.stand_still(seconds)

@@ -60,6 +60,10 @@ class Subjects(Tracker):
                     best[found.label] = j
         return [best.get(found.label) == j for j, found in enumerate(detections)]
 
+    def _knows(self, target: Target, other: Tracker, labels: frozenset[str]) -> bool:
+        """The label is the identity, and so is its place."""
+        return target.id == self._ids.get(target.label)
+
     def _id(self, label: str) -> int:
         return self._ids.setdefault(label, len(self._ids) + 1)
 

@@ -31,12 +31,16 @@ class Switch(State):
 
     def __init__(self, rule: RuleSpec, spec: RulesSpec, cooldowns: Cooldowns) -> None:
         super().__init__(rule, spec, cooldowns)
-        self._min_score = spec.min_score if rule.min_score is None else rule.min_score
+        self.follow(spec)
         self._needed, self._window = rule.confirm
         self._recent: deque[str | None] = deque(maxlen=self._window)  # None: it said nothing
         self._best: Detection | None = None  # of the latest inferred frame
         self._current: str | None = None  # the confirmed class
         self._before: str | None = None  # the one before that
+
+    def follow(self, spec: RulesSpec) -> None:
+        super().follow(spec)
+        self._min_score = spec.min_score if self.rule.min_score is None else self.rule.min_score
 
     def _observe(self, turn: Turn) -> None:
         if not turn.sight.inferred:

@@ -123,6 +123,19 @@ class Tracker:
                 target.stop()
         return self._tracks(time)
 
+    def take_over(self, other: Tracker, labels: frozenset[str]) -> tuple[Track, ...]:
+        """Go on with another model's tracks: those whose labels there still are (none: all), where
+        both follow in the same way. Ids never come again."""
+        self._next_id = max(self._next_id, other._next_id)
+        if type(other) is not type(self) or other._time is None:
+            return ()
+        self._time, self._looked, self._interval = other._time, other._looked, other._interval
+        self._targets = [target for target in other._targets if self._knows(target, other, labels)]
+        return self._tracks(other._time)
+
+    def _knows(self, target: Target, other: Tracker, labels: frozenset[str]) -> bool:
+        return not labels or target.label in labels
+
     # --- below, in call order -----------------------------------------------------------------
 
     def _predict(self, time: float) -> None:

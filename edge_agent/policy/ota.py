@@ -8,10 +8,11 @@ do at the command line beside (`installed`, `held`, ...) is only kept. Read `sto
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import significant
 from edge_agent.policy.slots import Order
 
@@ -28,7 +29,7 @@ class Verdict(StrEnum):
     WAITING = "waiting"  # does not: nothing is decided, or it will be tried again
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """A model or policy by what tells it from others."""
 
@@ -36,7 +37,7 @@ class Version:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """What was done, by whom, and what came of it.
 

@@ -52,6 +52,11 @@ class Sketch:
         while self.counts and max(self.counts) - min(self.counts) >= buckets:
             self._coarsen(1)
 
+    def coarsen_to(self, scale: int) -> None:
+        """No finer than that."""
+        if self.scale > scale:
+            self._coarsen(self.scale - scale)
+
     def _coarsen(self, steps: int) -> None:
         counts: dict[int, int] = {}
         for index, count in self.counts.items():

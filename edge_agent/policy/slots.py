@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from typing import Any, TypeAlias
+
+from edge_agent.frozen import frozen
 
 Slot: TypeAlias = str | None
 
@@ -29,7 +31,7 @@ FRAMES = 200
 MOST_INTERRUPTIONS = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """What happened to a slot so far; times are the wall's, in seconds since the epoch."""
 
@@ -39,7 +41,7 @@ class Known:
     interruptions: int = 0  # probations in a row that an end from outside cut short
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broken:
     """A slot that is not taken again."""
 
@@ -48,7 +50,7 @@ class Broken:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """Only this version may take charge. `who` held it: cli, command, ..."""
 
@@ -57,7 +59,7 @@ class Hold:
     who: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """The rollout that asked for a change (policy/rollout.py)."""
 
@@ -66,7 +68,7 @@ class Order:
     stage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What a probation asks for: so long, so many inferred frames, and within these guardrails."""
 
@@ -75,7 +77,7 @@ class Terms:
     guardrails: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probation:
     """The active slot has not proved itself yet. `before` comes back if it does not.
 
@@ -91,7 +93,7 @@ class Probation:
     baseline: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer:
     """A version that would take charge."""
 
@@ -100,7 +102,7 @@ class Offer:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slots:
     """The one truth of what runs under a name. `active` None: the factory model, where there is."""
 
@@ -242,14 +244,14 @@ class Slots:
         return known.interruptions < MOST_INTERRUPTIONS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Back:
     """Where a way back leads; `slot` None is the factory model."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Objection:
     """Why a version may not take charge: `code` for programs, `sentence` for people."""
 

@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
+from edge_agent.service.charge import CLI
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import KEEPING, Keeper
@@ -41,8 +42,11 @@ from edge_agent.service.scribe import Scribe
 from edge_agent.service.spending import Spending
 from edge_agent.service.start import Start
 from edge_agent.service.status import live_status
+from edge_agent.service.story import Story
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.swap import Reach as SwapReach
+from edge_agent.service.swap import Swap, Wish, reason_of
 from edge_agent.service.thermal import Thermal
 from edge_agent.service.timekeeper import start_clock
 from edge_agent.service.watch import STOP_S as WATCH_STOP_S
@@ -82,6 +86,7 @@ class Agent:
         """Read the configuration. Raises UsageError with its first mistake."""
         self._state = state
         self._starting = Start(config_path, state)
+        self._starting.resume()
         self._config = self._starting.read()
         self._started_with = self._config
         self._stop = threading.Event()
@@ -93,6 +98,7 @@ class Agent:
         self._notifier = Notifier()
         self._reload_wanted = threading.Event()
         self._reloading = threading.Lock()
+        self._config_path = config_path
         self._swapping = threading.Lock()  # held while sources and pipelines are replaced
 
     def run(self) -> int:
@@ -122,7 +128,11 @@ class Agent:
             proof = Proof(store, self._surroundings, self._house.covered)
             proof.resume()
             beside = self._starting.beside
+            story = Story(store, self._surroundings.now, self._house.committed)
+            for step in self._starting.resumed:
+                story.tell(step)
             self._watch = Watch(self._config, beside, self._house, stood_in.notices)
+            self._swap_of = self._new_swap(story)
             self._housekeeping = Housekeeping(
                 self._house, lambda: self._watch, self._publisher, proof, lost
             )
@@ -156,6 +166,7 @@ class Agent:
         if self._inbox is not None:
             self._upkeep.start("commands", self._inbox.run, self._inbox.beat)
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
+        self._upkeep.start("models", self._swap_of.run)
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)
@@ -275,6 +286,24 @@ class Agent:
             spending=self._spending,
         )
 
+    def _new_swap(self, story: Story) -> Swap:
+        return Swap(
+            SwapReach(
+                self._state,
+                self._config_path,
+                story,
+                lambda: self._watch,
+                self._rebuild,
+                lambda: self._surroundings.board.celsius,
+            )
+        )
+
+    def _rebuild(self) -> None:
+        """Another model that no pipeline can go on with: all of them are started anew."""
+        watch = Watch(self._config, self._starting.beside, self._house, self._watch.notices)
+        with self._swapping:
+            self._swap(self._config, watch)
+
     def _new_textfile(self) -> Textfile:
         from edge_agent.service.metrics import Textfile
 
@@ -331,6 +360,8 @@ class Agent:
             "resume": lambda args: self.resume(args.get("pipeline")),
             "reload": lambda args: self.reload(),
             "commit": lambda args: self.commit(),
+            "activate": self._activate,
+            "rollback": lambda args: self._rolled_back(args, CLI),
         }
 
     def status(self) -> dict[str, Any]:
@@ -355,6 +386,15 @@ class Agent:
         self._surroundings.resume(names)
         log.info("resumed pipelines=%s", ",".join(sorted(names)))
         return {"paused": sorted(self._surroundings.paused)}
+
+    def _activate(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        wish = Wish(CLI, downgrade=bool(args.get("downgrade")))
+        bundle = self._swap_of.take(str(args["name"]), str(args["slot"]), wish)
+        return {"name": bundle.name, "version": bundle.manifest.version}
+
+    def _rolled_back(self, args: Mapping[str, Any], who: str) -> dict[str, Any]:
+        bundle = self._swap_of.back(str(args["name"]), reason_of(args, who))
+        return {"name": bundle.name, "version": bundle.manifest.version}
 
     def reload(self) -> dict[str, Any]:
         """Read the configuration again; with a wrong one the last good one stays in charge.

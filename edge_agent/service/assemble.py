@@ -36,7 +36,7 @@ from edge_agent.policy.documents import About
 from edge_agent.ports import Engine, Stopwatch
 from edge_agent.service.models import open_model
 from edge_agent.service.sharing import Shared
-from edge_agent.types import ModelSpec, Priority
+from edge_agent.types import ModelSpec, Priority, SignalSpec
 
 #: Families in whose weaker findings a confident object may be seen again. Those of a heat map would
 #: change the outlines of all others.
@@ -95,6 +95,18 @@ def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembl
     about = About(model.name, model.version, model.sha256, engine.name, sha)
     text = canonical(config, name, model.sha256)
     return Assembled(spec, bundle, model, choice, engine, pipeline, about, text)
+
+
+def goes_on(old: Assembled, new: Assembled) -> bool:
+    """Whether a pipeline can go on with another model between two frames: the source gives what
+    it takes, and the rules find what they looked at."""
+    was, is_ = old.model.input, new.model.input
+    if isinstance(was, SignalSpec) and isinstance(is_, SignalSpec):
+        same = ("window", "hop", "rate_hz", "channels")
+        fits = all(getattr(was, key) == getattr(is_, key) for key in same)
+    else:
+        fits = type(was) is type(is_)
+    return fits and followed(old.model.family) == followed(new.model.family)
 
 
 def rank_of(spec: PipelineSpec) -> int:

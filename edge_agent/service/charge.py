@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edge_agent.bundles.folders import prune, version_of
 from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.engines import Plan
 from edge_agent.errors import EdgeError, Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.policy.slots import Broken, Hold, Offer, Order, Probation, Slot, Slots, Terms
 from edge_agent.service.exam import Examined, examine
@@ -33,13 +34,19 @@ from edge_agent.store.disk import disk_errors
 CLI, OTA, COMMAND, START, PROBATION = "cli", "ota", "command", "start", "probation"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
-    """Somebody wants an installed version in charge. `plans`: the engines it has to run on."""
+    """Somebody wants an installed version in charge.
+
+    `plans`: the engines that it may run on; with `every` it has to run on each of them, because the
+    pipelines of a running agent do (`begun`).
+    """
 
     folder: Path
     who: str
     plans: Sequence[Plan]
+    every: bool = False
+    begun: bool = False
     downgrade: bool = False
     terms: Terms = Terms()
     order: Order | None = None
@@ -57,12 +64,16 @@ def take_charge(request: Request, state: Path, tell: Tell) -> Bundle:
     try:
         bundle = open_bundle(request.folder)
         _object(request, bundle, before, slots.read_slots(state, name))
-        examined = examine(bundle, request.plans)
+        if request.every:
+            examined = [examine(bundle, (plan,)) for plan in request.plans]
+        else:
+            examined = [examine(bundle, request.plans)]
     except EdgeError as refusal:
         tell(_refused(request, name, before, refusal))
         raise
-    _tell_exam(request, bundle, examined, tell)
-    remember(bundle.manifest.sha256, examined.passed.plan, state)
+    _tell_exam(request, bundle, examined[0], tell)
+    for each in examined:
+        remember(bundle.manifest.sha256, each.passed.plan, state)
     if slots.read_slots(state, name).active == request.folder.name:
         return bundle  # it is in charge already, and has shown that it should be
     switch(request, bundle, state)
@@ -80,7 +91,12 @@ def switch(request: Request, bundle: Bundle, state: Path) -> Slots:
         probation = None
         if found.committed is not None or has_factory(name):
             probation = Probation(
-                found.committed, now, request.terms, False, request.order, request.baseline
+                found.committed,
+                now,
+                request.terms,
+                request.begun,
+                request.order,
+                request.baseline,
             )
         return found.with_active(slot, now, probation)
 
@@ -90,7 +106,7 @@ def switch(request: Request, bundle: Bundle, state: Path) -> Slots:
     return changed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """Why a model goes. `broken`: it is never taken again; `interrupted`: it was not its fault."""
 

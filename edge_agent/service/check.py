@@ -80,6 +80,17 @@ def check(
     return Report(path, loaded.config, (), warnings, alerts)
 
 
+def misfit(path: Path, bundle: Bundle) -> str | None:
+    """What the rules of the pipelines that name a model ask of this version in vain, the first
+    thing; None: it answers them all."""
+    loaded = read(path, path.absolute().parent)
+    for name, pipeline in _entries(loaded.data, "pipelines").items():
+        if pipeline.get("model") == bundle.name:
+            for fault in _rules_faults(pipeline, ("pipelines", name), bundle):
+                return fault.message
+    return None
+
+
 def _stated_state(data: object, beside: Path) -> Path | None:
     stated = mapping(data, "store").get("path")
     return Path(file_beside(stated, beside)) if isinstance(stated, str) and stated else None

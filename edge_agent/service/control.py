@@ -32,6 +32,7 @@ PATIENCE_S = 2.0
 ANSWER_S = 15.0
 #: A reload may try several models, each in a child process, before it answers.
 RELOAD_S = 120.0
+TRYING = frozenset({"reload", "activate", "rollback"})
 LONGEST_REQUEST = 65_536
 LONGEST_ANSWER = 4_194_304
 WAIT_S = 0.2
@@ -136,7 +137,9 @@ def failure(fault: EdgeError) -> dict[str, Any]:
 
 def ask(state: Path, command: str, **args: Any) -> dict[str, Any]:
     """Ask the running agent. Raises NotRunning, or the error that it answered."""
-    patience_s = {"reload": RELOAD_S, "commit": PATIENCE_S}.get(command, ANSWER_S)
+    patience_s = PATIENCE_S if command == "commit" else ANSWER_S
+    if command in TRYING:
+        patience_s = RELOAD_S
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(patience_s)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from edge_agent.bundles.bundle import GOLDEN, MODEL, Bundle
 from edge_agent.engines import Plan, load, read
 from edge_agent.engines.child import At, Limits, call
 from edge_agent.errors import Refused
+from edge_agent.frozen import frozen
 from edge_agent.pipeline.prepare import blank, preparer
 from edge_agent.service.trial import Passed, try_out
 from edge_agent.types import ModelSpec
@@ -38,7 +39,7 @@ ROUNDS = 3
 _GOLDEN_KB = 256 << 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Examined:
     """What the model showed, on the engine that took it."""
 

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from edge_agent.engines import Plan, available, version
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import Measurement, kept, measure, save
 from edge_agent.errors import EdgeError, Refused, UsageError
+from edge_agent.frozen import frozen
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.service.charge import CLI, Request, in_charge, take_charge
 from edge_agent.service.exam import hold_against_golden, make_golden
@@ -36,7 +37,7 @@ from edge_agent.service.trial import Passed, open_offered, remember, try_out
 from edge_agent.store.disk import disk_errors
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Imported:
     """What an import came to. Of a bundle that was there already nothing was changed."""
 
@@ -51,7 +52,7 @@ class Imported:
         return self.bundle.folder.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """How fast a model is on this board, best first, and what `engine: auto` takes now, and why."""
 
@@ -101,7 +102,7 @@ def import_model(
     return replace(_imported(bundle, slot, state), refusals=tuple(passed.refusals.values()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Activation:
     """How a person wants it."""
 
@@ -109,11 +110,14 @@ class Activation:
     who: str = CLI
 
 
+BY_HAND = Activation()
+
+
 def activate_model(
     name: str,
     version: str | None,
     state: Path,
-    how: Activation = Activation(),
+    how: Activation = BY_HAND,
     tell: Tell = nobody,
 ) -> Bundle:
     """Put an installed version in charge while no agent runs; without a version the newest.
@@ -122,7 +126,7 @@ def activate_model(
     """
     folder = slot_folder(name, version, state)
     plans = Demand().plans(state, sha256_in(folder))
-    return take_charge(Request(folder, how.who, plans, how.downgrade), state, tell)
+    return take_charge(Request(folder, how.who, plans, downgrade=how.downgrade), state, tell)
 
 
 def sha256_in(folder: Path) -> str:

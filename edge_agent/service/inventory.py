@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from edge_agent.bundles.slots import installed, installed_names, read_slots
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import kept
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.slots import Known, Probation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One version of one model. Of a broken one only what can still be told."""
 

@@ -46,6 +46,14 @@ class Aside:
     since: float
 
 
+@frozen
+class LastEnd:
+    """`asked`: it was stopped. `models`: those that were being loaded or at work (sha256)."""
+
+    asked: bool
+    models: frozenset[str] = frozenset()
+
+
 class Grip:
     """What one pipeline has in its hands. Its worker alone takes and puts down."""
 
@@ -102,7 +110,7 @@ class Marker:
             "models": {},
             "version": __version__,
         }
-        self._hands.unlink(missing_ok=True)
+        self._touch_hands()
         self._stage("config")
 
     @property
@@ -120,6 +128,25 @@ class Marker:
         """The next thing that may go wrong is this model."""
         self._record["loading"] = [pipeline, model]
         self._stage("model")
+
+    def swapped(self, pipeline: str, model: str) -> None:
+        """It is loaded, and takes charge of that pipeline now: what is at hand is its doing."""
+        self._record["models"] = {**self._record["models"], pipeline: model}
+        self._stage("running")
+
+    def last_end(self) -> LastEnd:
+        """How the start before this one ended. Before `begin`."""
+        record = recall(self._state / FILE)
+        if record.get("stage") == "stopped":
+            return LastEnd(asked=True)
+        try:
+            if record["stage"] == "model" and self._hands.exists():
+                return LastEnd(False, frozenset({str(record["loading"][1])}))
+            models = dict(record["models"]) if record["stage"] == "running" else {}
+            hands = _hands(self._hands, models)
+        except (KeyError, TypeError, ValueError, IndexError):
+            return LastEnd(asked=False)
+        return LastEnd(False, frozenset(hand.model for hand in hands))
 
     def running(self, config: str) -> None:
         """Everything of this configuration is built and at work, but for `asides`."""
@@ -163,6 +190,14 @@ class Marker:
         self._hands.unlink(missing_ok=True)
 
     # --- below -----------------------------------------------------------------------------------
+
+    def _touch_hands(self) -> None:
+        """Empty from now on. That it is there at the next start says that no power was cut."""
+        try:
+            self._hands.unlink(missing_ok=True)
+            self._hands.touch(0o600)
+        except OSError as refusal:
+            log.warning("an end by a power cut will not be told reason=%r", str(refusal))
 
     def _stage(self, stage: str) -> None:
         """A disk that is full must not keep anybody from watching: then this start learns less."""
@@ -208,16 +243,7 @@ class Marker:
         models: dict[str, str] = self._record.get("models", {})
         if self._record["stage"] == "model":
             return (Hand(*self._record["loading"]),)
-        try:
-            held = self._hands.read_bytes()
-        except OSError:
-            return ()  # nothing was at hand yet, or the power was cut
-        records = _RECORD.iter_unpack(held[: len(held) // _RECORD.size * _RECORD.size])
-        return tuple(
-            Hand(name, models[name], frame, answered)
-            for name, (busy, answered, frame) in zip(models, records, strict=False)
-            if busy
-        )
+        return _hands(self._hands, models)
 
 
 def fingerprint(data: Array) -> int:
@@ -225,6 +251,20 @@ def fingerprint(data: Array) -> int:
     step = max(1, round((data.size / SAMPLES) ** (1 / min(2, data.ndim))))
     sample = data[::step, ::step] if data.ndim > 1 and data.shape[1] > step else data[::step]
     return zlib.crc32(sample.tobytes())
+
+
+def _hands(file: Path, models: Mapping[str, str]) -> tuple[Hand, ...]:
+    """What was at hand; nothing where nothing was yet, or the power was cut."""
+    try:
+        held = file.read_bytes()
+    except OSError:
+        return ()
+    records = _RECORD.iter_unpack(held[: len(held) // _RECORD.size * _RECORD.size])
+    return tuple(
+        Hand(name, models[name], frame, answered)
+        for name, (busy, answered, frame) in zip(models, records, strict=False)
+        if busy
+    )
 
 
 def _shared(file: Path, size: int) -> mmap.mmap:

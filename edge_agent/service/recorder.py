@@ -55,6 +55,7 @@ class Recorder:
         self._desk = desk
         self._rules = {rule.name: rule for rule in desk.spec.rules}
         self._evidence: dict[str, tuple[Mapping[str, Any], ...]] = {}  # of open events
+        self._abouts: dict[str, About] = {}  # of open events that another model than ours opened
         self._waiting = Waiting()
         self._refusal = ""
         self.given_up: Mapping[str, int] = {}  # events by priority, since the start
@@ -73,6 +74,11 @@ class Recorder:
     def waiting(self) -> int:
         """Events that the disk has refused so far, and that are offered again."""
         return len(self._waiting)
+
+    def follow(self, about: About) -> None:
+        """Another model: what opens from now on is its own; what is open stays the other's."""
+        self._abouts |= dict.fromkeys(self._evidence.keys() - self._abouts.keys(), self._desk.about)
+        self._desk = replace(self._desk, about=about)
 
     def record(self, outcome: Outcome) -> tuple[Event, ...]:
         """Store what opened and closed; the closed events with their evidence."""
@@ -118,6 +124,8 @@ class Recorder:
             if self._desk.publish and event.priority is Priority.ALERT
         )
         batch = Batch(tuple(Opened(event, about) for event in opened), closed, messages=drafts)
+        for event in closed:
+            self._abouts.pop(event.id, None)
         self.opened += len(opened)
         self.opened_by_rule.update((event.rule, event.priority.value) for event in opened)
         self.closed += len(closed)
@@ -172,7 +180,7 @@ class Recorder:
             id=f"{event.id}/{phase}",
             topic="alert",
             time=event.opened if event.closed is None else event.closed,
-            body=dump(alert_document(event, self._desk.about)),
+            body=dump(alert_document(event, self._abouts.get(event.id, self._desk.about))),
             priority=URGENT,
             clock=self._desk.clock(),
         )

@@ -6,12 +6,15 @@ looks in between two frames. Read `pipeline/step.py` next.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, perf_counter, thread_time
 
+from edge_agent.errors import EdgeError
 from edge_agent.pipeline.step import Ahead, Circumstances
+from edge_agent.policy.probation import Gauge, Showing
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
@@ -22,7 +25,9 @@ from edge_agent.service.meter import Effort, Meter, Rate
 from edge_agent.service.recorder import Recorder
 from edge_agent.service.still import Still
 from edge_agent.store.rows import Judged
-from edge_agent.types import Event, Frame, Outcome, Priority
+from edge_agent.types import Event, Frame, Outcome, Priority, Skip
+
+log = logging.getLogger("edge_agent.runner")
 
 #: Nobody waits longer for a frame at work: an engine that hangs must not hang `status` too.
 SLOWEST_FRAME_S = 2.0
@@ -62,6 +67,9 @@ class Runner:
         assembled.pipeline.waits = self._waits
         self.grip: Grip | None = None  # where it is marked which frame is at work
         self._usual_s: float | None = None  # what an inferred frame takes, smoothed
+        self._next: Assembled | None = None  # another model, which takes charge between two frames
+        self._followed = threading.Event()
+        self._gauge = Gauge(monotonic(), scored=_is_scored(assembled))
 
     @property
     def failure(self) -> str:
@@ -89,6 +97,57 @@ class Runner:
                 if self.grip is not None:
                     self.grip.put_down(inferred=outcome is not None and outcome.skip is None)
 
+    def change_to(self, assembled: Assembled, within_s: float) -> None:
+        """From another thread: have the worker go on with another model, and wait until it does.
+
+        Raises EdgeError where it does not come to it: then nothing is changed.
+        """
+        self._followed.clear()
+        self._next = assembled
+        if self._followed.wait(within_s):
+            return
+        with self._lock:
+            late, self._next = self._next, None
+        if late is not None:
+            raise EdgeError(f"pipeline {self.name} did not come to its next frame", "try again")
+
+    def follow(self) -> bool:
+        """Between two frames: go on with the other model, where there is one."""
+        with self._lock:
+            new, self._next = self._next, None
+            if new is None:
+                return False
+            new.pipeline.take_over(self.assembled.pipeline, frozenset(new.model.labels))
+            self.assembled = new
+            self.recorder.follow(new.about)
+            self.known = KnownAnswer(new)
+            self.effort = Effort(new.engine.threads)
+            self._usual_s = None
+            self._gauge = Gauge(monotonic(), scored=_is_scored(new))
+        self._followed.set()
+        log.info("model in charge pipeline=%s model=%s", self.name, new.about.model)
+        return True
+
+    def pass_over(self, frame: Frame, around: Circumstances) -> Outcome:
+        """The frame at which the model was changed: nobody looks at it."""
+        with self._lock:
+            outcome = self.assembled.pipeline.swapped(frame, around)
+            self.last_closed = self.recorder.record(outcome)
+            self.account.skip(Skip.SWAP)
+            self.journal.add(outcome)
+        return outcome
+
+    def look(self, celsius: float | None, memory_mb: float) -> None:
+        """About once a second, for what is usual of this model."""
+        with self._between_frames() as calm:
+            if calm:
+                self._gauge.look(monotonic(), celsius, memory_mb)
+
+    def showing(self) -> Showing:
+        """What the model in charge showed lately."""
+        with self._lock:
+            return self._gauge.showing(monotonic())
+
     def takes(self, frame: Frame) -> bool:
         """Mark it as the one at work. False for one that ended the agent before: it has failed."""
         if self.grip is None or not frame.seen:
@@ -106,6 +165,8 @@ class Runner:
         with self._lock, self.assembled.pipeline.turn():
             self.beat.begin("asking for a known answer", QUESTION_S)
             self.known.ask(now)
+            if self.known.wrong:
+                self._gauge.lie()
 
     def retry(self) -> None:
         """No frame came: whatever waits for the disk is offered again where it takes writes."""
@@ -159,6 +220,7 @@ class Runner:
             self.last_closed = self.recorder.record(outcome)
         except BaseException as fault:
             self.account.fail()
+            self._gauge.fail()
             self._failed = (monotonic(), f"{type(fault).__name__}: {fault}")
             raise
         pipeline.laps.lap("store")
@@ -168,6 +230,8 @@ class Runner:
             self.rate.add(frame.time)
             invoke_s = pipeline.laps.seconds.get("invoke", 0.0)
             self.effort.add(cpu_s, invoke_s)
+            best = max((found.score for found in outcome.detections), default=0.0)
+            self._gauge.infer(best, 1000 * invoke_s, len(outcome.opened))
         else:
             self.account.skip(outcome.skip)
         self.journal.add(outcome)
@@ -188,6 +252,11 @@ class Runner:
             self._usual_s = usual_s + (took_s - usual_s) / USUALS
         if any(event.priority is Priority.ALERT for event in outcome.opened):
             self.meter.add_one("alert", sum(seconds.values()))
+
+
+def _is_scored(assembled: Assembled) -> bool:
+    """Anomalies and raw tensors have scores of each model's own kind."""
+    return assembled.model.family not in ("anomaly", "generic")
 
 
 def stopwatch() -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -50,6 +50,11 @@ class Shared:
         if not remembers(opened.engine):
             self._opened[key] = opened
         return opened
+
+    def keep(self, engines: Iterable[Engine]) -> None:
+        """Only these are in use: what else was opened is given back."""
+        used = {id(engine) for engine in engines}
+        self._opened = {key: each for key, each in self._opened.items() if id(each.engine) in used}
 
 
 def remembers(engine: Engine) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,16 @@ from pathlib import Path
 
 from edge_agent.config.load import refusal
 from edge_agent.config.schema import Config
+from edge_agent.errors import EdgeError
+from edge_agent.policy.ota import Step
 from edge_agent.service.check import check
 from edge_agent.service.marker import Marker
+from edge_agent.service.resume import begin, resume
 from edge_agent.service.standin import Notice, StoodIn, config_notice, stand_in
+from edge_agent.store.db import hold
 
+#: The folder of installed models.
+MODELS = "models"
 log = logging.getLogger("edge_agent.start")
 
 
@@ -32,6 +39,21 @@ class Start:
         self._sha = ""
         self.beside = path.absolute().parent
         self.marker = Marker(state)
+        self.resumed: tuple[Step, ...] = ()  # what was done with models, not yet told
+
+    def resume(self) -> None:
+        """Before anything is read: a model that had not proved itself when the agent died goes.
+        Where another agent is at work on that directory, nothing is touched."""
+        if not (self._state / MODELS).is_dir():
+            return
+        try:
+            held = hold(self._state)
+        except EdgeError:
+            return
+        try:
+            self.resumed = resume(self._state, self.marker.last_end())
+        finally:
+            os.close(held)
 
     def read(self) -> Config:
         """The file, joined with its models. Raises UsageError with the first mistake."""
@@ -51,6 +73,7 @@ class Start:
             config, notices = good, (config_notice(self._path, blamed[0].since),)
         stood = stand_in(config, self._state, self.beside, marker)
         stood = StoodIn(stood.config, (*notices, *stood.notices))
+        begin(self._state, frozenset(each.model for each in stood.config.pipelines.values()))
         for notice in stood.notices:
             log.error("%s code=%s next=%r", notice.message, notice.code, notice.next)
         return stood

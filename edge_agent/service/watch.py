@@ -17,11 +17,12 @@ from edge_agent.config.schema import Config
 from edge_agent.frozen import frozen
 from edge_agent.pipeline.camera_events import RULE
 from edge_agent.pipeline.pace import rates_of
+from edge_agent.pipeline.prepare import blank, preparer
 from edge_agent.pipeline.rules import Ident
 from edge_agent.pipeline.step import Circumstances
 from edge_agent.policy.coverage import Since
 from edge_agent.policy.vigil import Pulse
-from edge_agent.service.assemble import Site, assemble
+from edge_agent.service.assemble import Assembled, Site, assemble, goes_on
 from edge_agent.service.capture import Capture
 from edge_agent.service.input import bound_s, max_age_s, source_of
 from edge_agent.service.ledger import Account
@@ -44,6 +45,8 @@ from edge_agent.types import Event, Outcome
 
 #: Seconds after which a worker counts as hanging, half of it for a source; a stop rarely takes one.
 STOP_S = 3.0
+#: Until a worker comes to its next frame: it may be asking a known question.
+CHANGE_S = 90.0
 
 
 @frozen
@@ -74,11 +77,12 @@ class Watch:
         `notices`: what is different in it from the configuration that was written.
         """
         self.config = config
+        self._beside = beside
         self.notices = notices
         self._house = house
         self._shared = Shared() if len(config.pipelines) > 1 else None
         self.outputs = Outputs(config.outputs, house.surroundings.now, house.surroundings.told)
-        self.runners = {name: self._runner(name, beside) for name in config.pipelines}
+        self.runners = {name: self._runner(name) for name in config.pipelines}
         self.windows: dict[str, Windows] = {}
         self.lookouts: dict[str, Lookout] = {}
         self.slots = {name: NewestFrame(runner.account) for name, runner in self.runners.items()}
@@ -153,11 +157,11 @@ class Watch:
 
     def _shown_to(self, name: str) -> Show:
         windows, lookout = self.windows[name], self.lookouts[name]
-        surroundings, known = self._house.surroundings, self.runners[name].known
+        surroundings, runner = self._house.surroundings, self.runners[name]
 
         def show(outcome: Outcome, around: Circumstances) -> None:
             windows.add(outcome, surroundings.now() - outcome.frame.time)
-            lookout.lying = bool(known.wrong)
+            lookout.lying = bool(runner.known.wrong)
             lookout.show(outcome, around.calendar)
 
         return show
@@ -171,15 +175,48 @@ class Watch:
         )
         return Lookout(rules, now, standstill, before)
 
-    def _runner(self, name: str, beside: Path) -> Runner:
+    def of_model(self, name: str) -> tuple[Runner, ...]:
+        """The pipelines that name a model."""
+        every = self.runners.values()
+        return tuple(each for each in every if each.assembled.spec.model == name)
+
+    def exchange(self, name: str) -> bool:
+        """Have the pipelines of a model go on with what that name stands for now, each between two
+        frames. False where one of them cannot go on: its input is of another kind.
+
+        Raises UsageError, Refused, NoRoom of the model; a part of them may have it by then.
+        """
+        marker = self._house.marker
+        for runner in self.of_model(name):
+            old, new = runner.assembled, self._assembled(runner.name)
+            fits = goes_on(old, new)
+            if fits:
+                with new.pipeline.turn():  # its first answer takes long: nobody waits for it
+                    new.engine.invoke(preparer(new.model)(blank(new.model.input)).tensor)
+                    new.engine.reset()
+            if marker is not None:
+                marker.swapped(runner.name, new.model.sha256 if fits else old.model.sha256)
+            if not fits:
+                return False
+            runner.change_to(new, CHANGE_S)
+        if self._shared is not None:
+            self._shared.keep([runner.assembled.engine for runner in self.runners.values()])
+        return True
+
+    def _assembled(self, name: str) -> Assembled:
         house = self._house
         identity = house.store.identity
         ident = Ident(identity.store, identity.boot)
-        site = Site(house.state, beside, ident, shared=self._shared)
+        site = Site(house.state, self._beside, ident, shared=self._shared)
         if house.marker is not None:
             site = replace(site, loading=house.marker.loading)
         assembled = assemble(self.config, name, site, stopwatch)
         house.store.keep_config(assembled.about.config_sha256, assembled.canonical)
+        return assembled
+
+    def _runner(self, name: str) -> Runner:
+        house = self._house
+        assembled = self._assembled(name)
         desk = Desk(
             house.store,
             assembled.spec,

@@ -49,6 +49,7 @@ class Worker:
                 runner.question(now)
             runner.beat.begin("waiting for a frame", AROUND_S)
             frame = self._slot.take(WAIT_S)
+            swapped = runner.follow()
             if frame is None:
                 runner.retry()
                 if self._slot.has_ended():
@@ -57,10 +58,13 @@ class Worker:
             away = self._slot.away()
             if away:
                 runner.away(away)
-            if not runner.takes(frame):
-                continue
             around = self._surroundings.around(runner.name, frame, self._max_age_s)
-            outcome = runner.work(frame, around)
+            if swapped:
+                outcome = runner.pass_over(frame, around)
+            elif runner.takes(frame):
+                outcome = runner.work(frame, around)
+            else:
+                continue
             runner.beat.begin("counting a frame", AROUND_S)
             self._show(outcome, around)
         self._slot.drain()

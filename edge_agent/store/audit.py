@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
 
+from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump
 from edge_agent.policy.ota import Step, Verdict, Version, report
 from edge_agent.policy.slots import Order
@@ -25,7 +25,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """A step as it is kept. `time` is the true one, as far as that is known."""
 

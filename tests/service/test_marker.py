@@ -54,8 +54,8 @@ def test_one_that_stops_as_asked_leaves_nothing(starts: Starts) -> None:
         marker = starts.to_work()
         starts.grip.take(7)
         marker.stopped()
-    assert starts.begin().news is None
     assert not (starts.run / "hands").exists()
+    assert starts.begin().news is None
 
 
 def test_the_frame_at_work_is_known_after_the_end(starts: Starts) -> None:

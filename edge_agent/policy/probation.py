@@ -1,0 +1,241 @@
+"""A model that has just taken charge, held against the one before it: go on, keep it, or go back.
+
+Pure: numbers in, a judgement out; `service/probation.py` collects them. Rules: a guardrail is
+judged once both sides have shown enough for it, and what was not seen of the predecessor judges
+nobody; harm ends a probation at once, time and frames end it well. A ratio of events is what is
+left of it when chance is taken off, so that a handful of events proves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import field
+from enum import StrEnum
+from typing import Any
+
+from edge_agent.frozen import frozen
+from edge_agent.policy.sketch import Sketch, common, merge, parse, quantile
+from edge_agent.policy.slots import Terms
+
+#: A number must not exceed its limit. A plan may set any of them; these hold otherwise.
+GUARDRAILS: Mapping[str, float] = {
+    "failures": 3.0,  # frames that failed
+    "wrong_answers": 0.0,  # to known questions
+    "event_ratio": 2.0,  # events in the same time, beyond what chance explains
+    "score_shift": 0.5,  # total variation of the best score of each frame
+    "latency_ratio": 2.0,  # median of invoke
+    "temperature_rise_c": 10.0,  # of the mean
+    "memory_ratio": 1.5,  # the most that the process took
+}
+#: Inferred frames from which on a median, and a distribution, say something.
+FEWEST, ENOUGH = 20, 100
+#: Looks at the board, one a second.
+LOOKS = 60
+#: Seconds of a predecessor that tell how many events are usual.
+USUAL_S = 60.0
+#: By how many standard deviations, and events more, a count may be off by chance.
+CHANCE, FEW = 3.0, 3.0
+#: A half, two thirds, ... of a score: finer steps would tell chance from chance.
+_COARSE = 1
+
+
+@frozen
+class Showing:
+    """What one model showed of itself in one pipeline.
+
+    `best`: the best score of each inferred frame, 0 where it found nothing; None where scores have
+    no scale that two models share. `invoke`: milliseconds.
+    """
+
+    seconds: float = 0.0
+    frames: int = 0  # inferred
+    failures: int = 0
+    events: int = 0
+    wrong_answers: int = 0
+    best: Sketch | None = None
+    invoke: Sketch = field(default_factory=Sketch)
+    celsius: float = 0.0  # sum over the looks
+    looks: int = 0
+    memory_mb: float = 0.0  # the most
+
+    def joined(self, later: Showing) -> Showing:
+        """Both stretches as one."""
+        best = later.best
+        if self.best is not None and later.best is not None:
+            best = merge(self.best, later.best)
+        return Showing(
+            self.seconds + later.seconds,
+            self.frames + later.frames,
+            self.failures + later.failures,
+            self.events + later.events,
+            self.wrong_answers + later.wrong_answers,
+            best,
+            merge(self.invoke, later.invoke),
+            self.celsius + later.celsius,
+            self.looks + later.looks,
+            max(self.memory_mb, later.memory_mb),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """To be kept for as long as the probation lasts; `restored` reads it."""
+        return {
+            "seconds": round(self.seconds, 1),
+            "frames": self.frames,
+            "failures": self.failures,
+            "events": self.events,
+            "best": None if self.best is None else _coarse(self.best).document(),
+            "invoke": self.invoke.document(),
+            "celsius": round(self.celsius, 1),
+            "looks": self.looks,
+            "memory_mb": round(self.memory_mb, 1),
+        }
+
+
+def restored(data: Any) -> Showing | None:
+    """What was kept; None where it makes no sense."""
+    try:
+        return Showing(
+            seconds=float(data["seconds"]),
+            frames=int(data["frames"]),
+            failures=int(data["failures"]),
+            events=int(data["events"]),
+            best=None if data["best"] is None else parse(data["best"]),
+            invoke=parse(data["invoke"]),
+            celsius=float(data["celsius"]),
+            looks=int(data["looks"]),
+            memory_mb=float(data["memory_mb"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+class Outlook(StrEnum):
+    ON = "on"  # nothing speaks against it yet
+    KEEP = "keep"
+    BACK = "back"
+
+
+@frozen
+class Judgement:
+    """`numbers` bear the names of the guardrails that could be judged."""
+
+    outlook: Outlook
+    reason: str
+    numbers: Mapping[str, float]
+
+
+def judge(terms: Terms, before: Showing | None, now: Showing) -> Judgement:
+    """How the probation of one model in one pipeline goes on."""
+    numbers = measure(before, now)
+    limits = {**GUARDRAILS, **terms.guardrails}
+    if now.best is None and "score_shift" not in terms.guardrails:
+        limits.pop("score_shift")
+    for name, value in numbers.items():
+        limit = limits.get(name)
+        if limit is not None and value > limit:
+            return Judgement(Outlook.BACK, f"{name} {value:g} is over {limit:g}", numbers)
+    missing = []
+    if now.seconds < terms.minutes * 60:
+        missing.append(f"{terms.minutes * 60 - now.seconds:.0f} s")
+    if now.frames < terms.frames:
+        missing.append(f"{terms.frames - now.frames} frames")
+    if missing:
+        return Judgement(Outlook.ON, f"{' and '.join(missing)} to go", numbers)
+    return Judgement(Outlook.KEEP, "", numbers)
+
+
+def measure(before: Showing | None, now: Showing) -> dict[str, float]:
+    """The numbers that can be told of the two."""
+    found = {"failures": float(now.failures), "wrong_answers": float(now.wrong_answers)}
+    if before is None:
+        return found
+    if before.seconds >= USUAL_S and now.seconds > 0:
+        found["event_ratio"] = round(_event_ratio(before, now), 3)
+    enough = min(before.frames, now.frames) >= ENOUGH
+    if before.best is not None and now.best is not None and enough:
+        found["score_shift"] = round(apart(before.best, now.best), 3)
+    was, is_ = quantile(before.invoke, 0.5), quantile(now.invoke, 0.5)
+    if was and is_ and min(before.invoke.count, now.invoke.count) >= FEWEST:
+        found["latency_ratio"] = round(is_ / was, 3)
+    if min(before.looks, now.looks) >= LOOKS:
+        rise = now.celsius / now.looks - before.celsius / before.looks
+        found["temperature_rise_c"] = round(rise, 2)
+    if before.memory_mb and now.memory_mb:
+        found["memory_ratio"] = round(now.memory_mb / before.memory_mb, 3)
+    return found
+
+
+def _event_ratio(before: Showing, now: Showing) -> float:
+    expected = before.events / before.seconds * now.seconds
+    beyond_chance = now.events - CHANCE * math.sqrt(expected) - FEW
+    return max(0.0, beyond_chance) / max(1.0, expected)
+
+
+def apart(was: Sketch, now: Sketch) -> float:
+    """Total variation of two distributions: 0 the same, 1 nothing in common."""
+    tables = common(_coarse(was), _coarse(now))
+    sums = [sum(table.values()) or 1 for table in tables]
+    keys = tables[0].keys() | tables[1].keys()
+    return sum(abs(tables[0].get(k, 0) / sums[0] - tables[1].get(k, 0) / sums[1]) for k in keys) / 2
+
+
+def _coarse(sketch: Sketch) -> Sketch:
+    coarse = sketch.copy()
+    coarse.coarsen_to(_COARSE)
+    return coarse
+
+
+class Gauge:
+    """Gathers what one model shows: the latest stretch, and one before it. One thread at a time."""
+
+    #: So long a stretch lasts: what is usual is told by one or two of them.
+    STRETCH_S = 1800.0
+
+    def __init__(self, now: float, *, scored: bool) -> None:
+        """`scored`: scores have a scale that two models share."""
+        self._scored = scored
+        self._older: Showing | None = None
+        self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        self._began = now
+        self._frames = self._failures = self._events = self._looks = self._wrong = 0
+        self._best, self._invoke = Sketch(), Sketch()
+        self._celsius = self._memory_mb = 0.0
+
+    def infer(self, best: float, invoke_ms: float, opened: int) -> None:
+        """A frame was inferred: its best score, 0 where nothing was found."""
+        self._frames += 1
+        self._events += opened
+        self._best.add(max(0.0, best))
+        self._invoke.add(invoke_ms)
+
+    def fail(self) -> None:
+        self._failures += 1
+
+    def look(self, now: float, celsius: float | None, memory_mb: float) -> None:
+        """About once a second: the board, and the time."""
+        if celsius is not None:
+            self._celsius += celsius
+            self._looks += 1
+        self._memory_mb = max(self._memory_mb, memory_mb)
+        if now - self._began >= self.STRETCH_S:
+            self._older = self._latest(now)
+            self._begin(now)
+
+    def lie(self) -> None:
+        """A known question was answered wrongly."""
+        self._wrong += 1
+
+    def showing(self, now: float) -> Showing:
+        """What is usual lately: of the last half hour at least, once there was one."""
+        latest = self._latest(now)
+        return latest if self._older is None else self._older.joined(latest)
+
+    def _latest(self, now: float) -> Showing:
+        return Showing(
+            max(0.0, now - self._began), self._frames, self._failures, self._events, self._wrong,
+            self._best.copy() if self._scored else None, self._invoke.copy(),
+            self._celsius, self._looks, self._memory_mb,
+        )  # fmt: skip
