@@ -178,10 +178,20 @@ class Delivery:
             self._out.meter.sent(wire.PING)
         self._fill(now)
         self.settle(timeout_s)
-        waited = time.monotonic() - self._told_at >= self._pace.tell_every_s
-        if self._health_is_old and (self._is_idle or waited):
+        waited_s = time.monotonic() - self._told_at
+        waited = waited_s >= self._pace.tell_every_s
+        # With the budget spent more and more waits: a receiver must not take that for missing.
+        sparing = self._out.meter.is_spent and waited_s >= self._pace.tell_sparing_s
+        if sparing or (self._health_is_old and (self._is_idle or waited)):
             self._health_is_old = False
             self._out.retained.touch("health")
+
+    def tell_what_stays(self) -> None:
+        """Before the end: what waits for the budget is told as pending. Raises Disconnected."""
+        if self._out.meter.is_spent:
+            self.acknowledge()
+            self._out.retained.touch("health", at_once=True)
+            self.step(0.0)
 
     def settle(self, timeout_s: float) -> None:
         """Take answers without sending anything new. Raises Disconnected."""

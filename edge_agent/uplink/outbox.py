@@ -135,6 +135,7 @@ class Pace:
     poll_s: float = 5.0  # the outbox is read so often even when nobody says that it grew
     rate_msgs: float | None = None  # of the backlog, a second; None: no limit
     tell_every_s: float = 30.0  # `health` tells how much of a backlog is left so often
+    tell_sparing_s: float = 1800.0  # and of what waits for the budget
     retained_every_s: float = 1.0  # the shortest time between two messages of one retained topic
     state_bytes: float | None = None  # of the topic `state` in a day; None: no limit
     reconnect: Backoff = field(default_factory=Backoff)

@@ -171,6 +171,7 @@ class Publisher:
         deadline = self._leave_by or 0.0
         while not delivery.drained() and time.monotonic() < deadline:
             delivery.step(SLICE_S / 5)
+        delivery.tell_what_stays()
         deadline = time.monotonic() + GOODBYE_S
         while not delivery.has_room and time.monotonic() < deadline:
             delivery.settle(SLICE_S / 5)

@@ -43,11 +43,13 @@ class Retained:
             self._changed.add(topic)
             return True
 
-    def touch(self, topic: str) -> None:
+    def touch(self, topic: str, *, at_once: bool = False) -> None:
         """Send it again although it did not change."""
         with self._lock:
             if topic in self._bodies:
                 self._unsent.add(topic)
+                if at_once:
+                    self._at_once.add(topic)
 
     def touch_all(self) -> None:
         """A new connection: everything is sent again, at once."""

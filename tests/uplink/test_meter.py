@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from edge_agent.policy import wire
@@ -74,3 +75,27 @@ def test_only_what_is_urgent_leaves(
     meter.is_spent = False
     eventually(lambda: len(receiver.on("summary")) == 2, "the rest leaves when it opens")
     eventually(lambda: len(receiver.on("state")) == 2, "and what is in sight")
+
+
+def test_what_waits_for_the_budget_is_told_as_pending(
+    shared_mosquitto, receive, publish, outbox, device, quick, eventually
+) -> None:
+    """Now and then, and before the end: a receiver must not take it for missing."""
+    meter = Meter()
+    receiver = receive(shared_mosquitto.port, device)
+    pace = dataclasses.replace(quick, tell_sparing_s=0.3)
+    running = publish(shared_mosquitto.port, outbox, meter=meter, pace=pace)
+    running.publisher.retained("health", {"reasons": [], "expires": []})
+    eventually(lambda: receiver.on("health"), "health is told")
+    meter.is_spent = True
+    running.put("alert")
+    running.put("summary")
+
+    def told() -> int:
+        return int(receiver.on("health")[-1]["data"]["pending"]["depth"])
+
+    running.put("summary")
+    running.publisher.hand_over(2.0)
+    eventually(lambda: told() == 2, "both are told as pending")
+    assert len(outbox.rows) == 2
+    eventually(lambda: receiver.on("status")[-1]["data"]["status"] == "offline", "and then goes")
