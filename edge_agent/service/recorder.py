@@ -21,7 +21,7 @@ from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import About, alert_document, detection_document, dump, rounded
 from edge_agent.service.clips import Clips
-from edge_agent.service.waiting import Entry, GivenUp, Waiting
+from edge_agent.service.waiting import MOST_WAITING, Entry, GivenUp, Waiting
 from edge_agent.store.evidence import save_snapshot, save_window
 from edge_agent.store.record import Store
 from edge_agent.store.rows import Batch, Draft, Opened
@@ -59,7 +59,7 @@ class Recorder:
         self._waiting = Waiting()
         self._refusal = ""
         self.given_up: Mapping[str, int] = {}  # events by priority, since the start
-        self.undeclared = GivenUp()  # of these, what the store has not been told yet
+        self.undeclared = GivenUp()  # what the store has not been told yet
         self._clips = (
             None if desk.evidence is None else Clips(desk.evidence, desk.spec.rules, self.attach)
         )
@@ -102,8 +102,15 @@ class Recorder:
 
     def retry(self) -> None:
         """Write what waits, if the disk took something since it refused that."""
-        if self._refusal and self._desk.store.database.refusal is None:
+        waits = self._waiting.first is not None or self.undeclared.total
+        if waits and self._desk.store.database.refusal is None:
             self._write()
+
+    def abandon(self) -> GivenUp:
+        """Nobody will use this one any more: what waits is given up. What the next one, after a
+        reload, takes over as its `undeclared`, to tell the store."""
+        self._give_up(0, self._refusal)
+        return self.undeclared
 
     def attach(self, event: str, entry: Mapping[str, Any]) -> None:
         """Evidence that was ready only after the event had been recorded. Raises EdgeError."""
@@ -161,10 +168,14 @@ class Recorder:
         if self._refusal != refusal.message:  # once per change
             self._refusal = refusal.message
             log.error("events wait for the disk reason=%r", refusal.message)
-        lost = self._waiting.give_up()
+        self._give_up(MOST_WAITING, refusal.message)
+
+    def _give_up(self, most: int, reason: str) -> None:
+        """So that no more than `most` wait, in the log and in the account."""
+        lost = self._waiting.give_up(most)
         if not lost:
             return
-        self.undeclared = self.undeclared.and_also(lost, refusal.message)
+        self.undeclared = self.undeclared.and_also(lost, reason)
         self.given_up = GivenUp(self.given_up).and_also(lost, "").counts
         for event in lost:
             log.error(

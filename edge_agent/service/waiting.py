@@ -100,7 +100,7 @@ class Waiting:
         """The first one is in the store."""
         self._entries.popleft()
 
-    def give_up(self, most: int = MOST_WAITING) -> tuple[Event, ...]:
+    def give_up(self, most: int) -> tuple[Event, ...]:
         """The events that had to go so that no more than `most` openings wait."""
         openings = [event for entry in self._entries for event in entry.opened]
         excess = len(openings) - most

@@ -38,6 +38,7 @@ from edge_agent.service.spending import Spending
 from edge_agent.service.standin import Notice
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
+from edge_agent.service.waiting import GivenUp
 from edge_agent.service.windows import Windows
 from edge_agent.service.worker import Show, Worker
 from edge_agent.store.record import Store
@@ -61,6 +62,7 @@ class House:
     marker: Marker | None = None
     spending: Spending | None = None  # where a budget is set
     accounts: dict[str, Account] = field(default_factory=dict)  # by pipeline
+    given_up: dict[str, GivenUp] = field(default_factory=dict)  # by pipeline, still to be told
     numbers: dict[str, Iterator[int]] = field(default_factory=dict)  # of frames, by source
     #: By pipeline and rule: until when its coverage is written, and why nobody watched since.
     covered: dict[tuple[str, str], Since] = field(default_factory=dict)
@@ -101,6 +103,8 @@ class Watch:
         self.lookouts = {name: self._lookout(name, now) for name in self.runners}
         self.outputs.start(self._switches)
         for name, runner in self.runners.items():
+            if name in self._house.given_up:
+                runner.recorder.undeclared = self._house.given_up.pop(name)
             self._workers.start(f"pipeline {name}", self._worker(name, runner).run, runner.beat)
         for name, capture in self.captures.items():
             self._sources.start(f"source {name}", capture.run, capture.beat)
@@ -125,7 +129,8 @@ class Watch:
             rest.callback(self._switches.stop, within_s, self.outputs.hurry)
             for runner in self.runners.values():
                 if f"pipeline {runner.name}" not in stuck:
-                    rest.callback(runner.close, now, "stopped")
+                    rest.callback(self._abandon, runner)
+                    rest.callback(runner.close, now, "stopped")  # this first
 
     def alive(self) -> tuple[str, ...]:
         """The names of threads that have not ended by now."""
@@ -228,6 +233,11 @@ class Watch:
             patient=True,
         )
         return Runner(assembled, Recorder(desk), house.accounts.setdefault(name, Account()))
+
+    def _abandon(self, runner: Runner) -> None:
+        """What its disk did not take the next one tells; after the last one only the log has."""
+        if (left := runner.recorder.abandon()).total:
+            self._house.given_up[runner.name] = left
 
     def _capture(self, source: str) -> Capture:
         runners = [

@@ -52,7 +52,7 @@ class Disk:
 
     def __init__(self, store: Store, config: Path) -> None:
         self.store = store
-        desk = Desk(store, pipeline_spec(load(config), "p"), ABOUT, patient=True)
+        self.desk = desk = Desk(store, pipeline_spec(load(config), "p"), ABOUT, patient=True)
         self.recorder = Recorder(desk)
 
     def is_full(self, full: bool) -> None:
@@ -152,6 +152,25 @@ def test_what_was_given_up_is_told_in_the_store_when_it_takes_that(
     assert [decision.stage for decision in miss.decisions] == ["gate", "store"]
     assert miss.decisions[-1].numbers["event"] == event(0).id
     assert explain(miss.decisions)[1].startswith("stop   store: event 0000000000000000 was given")
+
+
+def test_what_waits_when_a_pipeline_ends_is_given_up_and_told_by_the_next(
+    disk: Disk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.is_full(True)
+    disk.recorder.record(outcome(opened=(event(1),)))
+    disk.recorder.close((event(1, 1.5),))
+    left = disk.recorder.abandon()
+    assert "event given up" in caplog.text
+    assert (left.counts, disk.recorder.given_up) == ({"alert": 1}, {"alert": 1})
+    disk.is_full(False)
+    disk.store.keep_wear("[]")
+    following = Recorder(disk.desk)
+    following.undeclared = left
+    following.retry()
+    with open_reader(tmp_path) as reader:
+        assert "could not be kept" in hindsight(reader, "p", 1.0, 9.0).verdict
+    assert stored(tmp_path) == {}
 
 
 def test_what_waits_is_written_without_a_further_event(disk: Disk, tmp_path: Path) -> None:
