@@ -55,6 +55,7 @@ class Server(ThreadingHTTPServer):
         self.folder = folder
         self.tricks: list[Trick] = []
         self.asked: list[tuple[str, str]] = []
+        self.hosts: list[str] = []
         self.over = threading.Event()
 
     @property

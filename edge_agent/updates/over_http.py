@@ -14,6 +14,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -66,15 +67,8 @@ class HttpOpener:
             response = self._request(url, start)
             if response.status not in _REDIRECTS:
                 return response, url
-            target = urljoin(url, response.headers.get("Location", ""))
             response.close()
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise NotServed(
-                    f"{url} leads away from https, to {target}",
-                    "ask who runs the repository",
-                    response.status,
-                )
-            url = target
+            url = _led_to(url, response)
         raise NotServed(f"{url} leads on and on", "ask who runs the repository", 310)
 
     def _request(self, url: str, start: int) -> BaseHTTPResponse:
@@ -132,6 +126,23 @@ class HttpOpener:
         return made
 
 
+def _led_to(url: str, response: BaseHTTPResponse) -> str:
+    """Where a redirect leads. Raises NotServed where nobody should follow."""
+    given = response.headers.get("Location", "")
+    try:
+        target = urljoin(url, given)
+        scheme = urlsplit(target).scheme
+    except ValueError:
+        scheme = ""
+    allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
+    if scheme not in allowed:
+        where = "away from https" if scheme == "http" else "to what is no web server"
+        raise NotServed(
+            f"{url} leads {where}: {given[:200]!r}", "ask who runs the repository", response.status
+        )
+    return target
+
+
 def _proxy_for(url: str) -> str:
     parts = urlsplit(url)
     proxies = getproxies()
@@ -146,12 +157,12 @@ def _punctual_pools(answer_s: float) -> dict[str, Any]:
 
     class Plain(HTTPConnection):
         def getresponse(self) -> Any:
-            with _hung_up_after(answer_s, self.sock):
+            with _hung_up_after(answer_s, self):
                 return super().getresponse()
 
     class Tls(HTTPSConnection):
         def getresponse(self) -> Any:
-            with _hung_up_after(answer_s, self.sock):
+            with _hung_up_after(answer_s, self):
                 return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
@@ -164,8 +175,9 @@ def _punctual_pools(answer_s: float) -> dict[str, Any]:
 
 
 @contextmanager
-def _hung_up_after(seconds: float, line: Any) -> Iterator[None]:
+def _hung_up_after(seconds: float, connection: HTTPConnection) -> Iterator[None]:
     late = threading.Event()
+    line: Any = connection.sock
 
     def hang_up() -> None:
         late.set()
@@ -178,9 +190,12 @@ def _hung_up_after(seconds: float, line: Any) -> Iterator[None]:
     timer.start()
     try:
         yield
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, HTTPException) as fault:
         if late.is_set():
-            raise TimeoutError(f"no whole answer within {seconds:g} s") from fault
+            # Of urllib3's own kinds it would be taken for a silence.
+            raise Unreachable(
+                f"{connection.host} sent no whole answer within {seconds:g} s", LATER
+            ) from fault
         raise
     finally:
         timer.cancel()
@@ -215,12 +230,12 @@ def _unreachable(url: str, fault: Exception, limits: Limits) -> Unreachable:
             f"the certificate of {host} is not accepted: {text}",
             "check the clock of this device, and ota.ca",
         )
-    if isinstance(fault, urllib3.exceptions.ConnectTimeoutError):
+    if isinstance(fault, urllib3.exceptions.NameResolutionError):
+        return Unreachable(f"the name {host} is not known here", "check the network and its DNS")
+    if isinstance(fault, urllib3.exceptions.NewConnectionError):
+        return Unreachable(f"{host} cannot be reached: {text}", LATER)
+    if isinstance(fault, urllib3.exceptions.ConnectTimeoutError):  # the parent of those two
         return Unreachable(f"{host} does not answer within {limits.connect_s:g} s", LATER)
     if isinstance(fault, urllib3.exceptions.ReadTimeoutError):
         return Unreachable(f"{host} was silent for {limits.silence_s:g} s", LATER)
-    if isinstance(fault, TimeoutError):
-        return Unreachable(f"{host}: {text}", LATER)
-    if isinstance(fault, urllib3.exceptions.NameResolutionError):
-        return Unreachable(f"the name {host} is not known here", "check the network and its DNS")
     return Unreachable(f"{host} cannot be read: {text}", LATER)
