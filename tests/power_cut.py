@@ -125,6 +125,13 @@ class Disk:
         self._positions: dict[str, int] = {}
         self.told = ""
 
+    def holds(self, before: Path) -> None:
+        """What lay safe in the folder when the recording began, as it lies in a copy of it."""
+        for path in sorted(before.rglob("*")):
+            name = f"{self._folder}/{path.relative_to(before)}"
+            safe = bytearray() if path.is_dir() else bytearray(path.read_bytes())
+            self._names[name] = self._safe[name] = Inode(safe, is_folder=path.is_dir())
+
     def play(self, until: int) -> None:
         """Everything up to that moment. Only forwards."""
         while self._next < len(self._events):
@@ -139,9 +146,10 @@ class Disk:
         shutil.rmtree(target, ignore_errors=True)
         names = dict(self._safe)
         share = chance.choice((0.0, 1.0, chance.random(), chance.random()))
-        for path, inode, _ in self._pending:
+        for path, inode, op in self._pending:
             if chance.random() < share:
                 _put(names, path, inode)
+                _move(names, path, op)
         for path in sorted(names):
             inode, relative = names[path], path.removeprefix(self._folder).lstrip("/")
             here = target / relative if relative else target
@@ -169,6 +177,7 @@ class Disk:
             case "name":
                 moved = self._names[op.path]
                 self._name(op.other, moved, op)
+                _move(self._names, op.other, op)
                 self._name(op.path, None, op)
             case "unname":
                 self._name(op.path, None, op)
@@ -192,6 +201,7 @@ class Disk:
             for path, named, op in self._pending:
                 if op.end < sync.start and path.rpartition("/")[0] == sync.path:
                     _put(self._safe, path, named)
+                    _move(self._safe, path, op)
             self._pending = [
                 each
                 for each in self._pending
@@ -209,6 +219,13 @@ def _put(names: dict[str, Inode], path: str, inode: Inode | None) -> None:
         names.pop(path, None)
     else:
         names[path] = inode
+
+
+def _move(names: dict[str, Inode], path: str, op: Op) -> None:
+    """What lies in a folder that was renamed comes along."""
+    if op.kind == "name" and path == op.other:
+        for name in [each for each in names if each.startswith(f"{op.path}/")]:
+            names[path + name.removeprefix(op.path)] = names.pop(name)
 
 
 def _write(content: bytearray, op: Op) -> None:
