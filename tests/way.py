@@ -35,7 +35,8 @@ RIGHT = {
 def put(state: Path, version: str) -> None:
     """Install a bundle whose model is a few bytes: nobody runs it."""
     model = f"model {version} ".encode() * 300
-    manifest = MANIFEST | {"name": NAME, "version": version, "sha256": hashlib.sha256(model).hexdigest()}
+    sha256 = hashlib.sha256(model).hexdigest()
+    manifest = MANIFEST | {"name": NAME, "version": version, "sha256": sha256}
     with folders.staging(state, NAME) as staged:
         (staged / "model.tflite").write_bytes(model)
         (staged / "manifest.yaml").write_text(json.dumps(manifest), "utf-8")

@@ -27,7 +27,7 @@ SHORT, LONG = 60, 20
 
 
 def killed_at(number: int, deed: Callable[[], object]) -> bool:
-    """Do it in a fork that kills itself before its so many-th call; False where it came to its end."""
+    """Do it in a fork that kills itself before its so many-th call; False where it came through."""
     pid = os.fork()
     if pid == 0:
         left = number
