@@ -6,7 +6,8 @@ Simulated boards (`edge_agent.host.fake_board`) live through a day of sun and lo
 20 to 60 C. A line of the table is the worst of all seeds: the most above the target, the farthest
 from it in the second half of each span in which heat limits, changes of point a day and the
 shortest time between two, inferences in percent of those that the best constant rates would have
-made, and the seconds in which the kernel slowed the board down.
+made, and the seconds in which the kernel slowed the board down. `threads` is the governor with a
+model whose answer costs half as much on one thread: threads go before rates.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from edge_agent.policy.thermal import ThermalSpec
 
 SPEC = ThermalSpec(target_c=75.0, min_fps=0.5)
 COST_S = 0.2
+HALF = 0.5
 AMBIENTS = (20.0, 30.0, 40.0, 50.0, 60.0)
 #: What is asked of each board, in busy cores: nearly all that it has.
 BOARDS = ((RASPBERRY_PI_4, 3.5), (JETSON_ORIN_NANO, 5.0))
@@ -45,11 +47,14 @@ class Case:
     ambient: float
     steering: str
     seed: int
+    #: What an inference costs on one thread, of what it costs on those that were chosen.
+    single: float | None = None
 
 
 def run(case: Case) -> Record:
     board = FakeBoard(case.board, ambient_c=case.ambient, seed=case.seed)
-    task = Task(SPEC, Demand("p", 0, case.cores / COST_S, COST_S))
+    single_s = None if case.single is None else case.single * COST_S
+    task = Task(SPEC, Demand("p", 0, case.cores / COST_S, COST_S, single_s))
     return live(board, STEERINGS[case.steering](), task)
 
 
@@ -73,6 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     drawn: dict[str, Record] = {}
     ours: list[Record] = []
+    lighter: list[Record] = []
     with ProcessPoolExecutor(2) as pool:
         for board, cores in BOARDS:
             print(f"\n{board.name}, {cores:g} of {board.cores} cores wanted, target 75 C")
@@ -87,8 +93,14 @@ def main() -> None:
                         ours += records
                     if (board, ambient) == DRAWN:
                         drawn[steering] = records[0]
+                cases = [Case(board, cores, ambient, "governor", 1, HALF)]
+                lighter += pool.map(run, cases)
+                print(f"{ambient:4.0f} C   threads   {worst(lighter[-1:])}", flush=True)
     print()
     verdicts(ours)
+    over, part = max(each.over_c for each in lighter), min(each.part for each in lighter)
+    tell("heat: threads before rates, above the target", over, 1.5, "K")
+    tell("heat: threads before rates, of the best rate", 100 * part, 95.0, "%", least=True)
     if options.plot is not None:
         options.plot.write_text(svg(drawn), encoding="utf-8")
 

@@ -74,6 +74,16 @@ class Engine(Protocol):
     def reset(self) -> None:
         """Forget recurrent state (a source was restarted)."""
 
+    @property
+    def movable(self) -> bool:
+        """Whether `use` may change the threads: nothing that it remembers would be lost."""
+
+    def use(self, threads: int) -> None:
+        """Run on so many threads from the next invoke on; state is carried over.
+
+        Loads the model anew. Raises Refused when that fails: the engine cannot be used then.
+        """
+
     def close(self) -> None: ...
 
 

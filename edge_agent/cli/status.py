@@ -132,6 +132,8 @@ def _pipeline(pipeline: dict[str, Any]) -> list[str]:
     if held and held["max_fps"] is not None:
         limit = f"at most {held['max_fps']:.3g} inferred frames/s ({held['reason']})"
         lines += wrapped("  heat    ", limit)
+    if held and held["threads"] is not None:
+        lines += wrapped("  heat    ", f"the model runs on one thread ({held['reason']})")
     lines += wrapped("  ledger  ", account(Ledger(**pipeline["ledger"])))
     return [*lines, f"  events  {plural(pipeline['open_events'], 'is', 'are')} open"]
 

@@ -28,8 +28,12 @@ class Here:
 
 @frozen
 class Choice:
+    """`single`: the busy seconds of an answer on one thread, as a part of those with this plan's
+    threads; None where that was not measured, or it is one."""
+
     plan: Plan
     reason: str  # one line for a person
+    single: float | None = None
 
 
 def choose(
@@ -39,9 +43,12 @@ def choose(
     here: Here | None = None,
 ) -> Choice:
     """The plan for a model whose configuration says `engine` and `threads`. `here`: this device."""
-    if engine != "auto" and threads != "auto":
+    if engine != "auto" and threads == 1:
         return Choice(Plan(engine, threads), f"{_named(engine, threads)}, as configured")
     usable, objections = _usable(kept, here or _here())
+    if engine != "auto" and threads != "auto":
+        plan = Plan(engine, threads)
+        return Choice(plan, f"{_named(engine, threads)}, as configured", _single(plan, usable))
     candidates = [
         one for one in usable if engine in ("auto", one.engine) and threads in ("auto", one.threads)
     ]
@@ -52,7 +59,7 @@ def choose(
         plan = Plan("litert" if engine == "auto" else engine, 1 if threads == "auto" else threads)
         why = "no measurement"
     reason = f"auto: {_named(plan.engine, plan.threads)}: {why}"
-    return Choice(plan, "; ".join([reason, *objections]))
+    return Choice(plan, "; ".join([reason, *objections]), _single(plan, usable))
 
 
 def _here() -> Here:
@@ -73,6 +80,14 @@ def _usable(kept: Kept | None, here: Here) -> tuple[list[Measurement], list[str]
         f"that of {engine} was made with version {old}, not {here.versions[engine]}"
         for engine, old in stale.items()
     ]
+
+
+def _single(plan: Plan, usable: Sequence[Measurement]) -> float | None:
+    """All threads are busy as long as an answer takes: those that wait for work spin."""
+    took = {each.threads: _p50(each) for each in usable if each.engine == plan.engine}
+    if plan.threads == 1 or 1 not in took or plan.threads not in took:
+        return None
+    return took[1] / (plan.threads * took[plan.threads])
 
 
 def _best(candidates: Sequence[Measurement]) -> Measurement:

@@ -15,13 +15,14 @@ import ctypes
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_agent.engines import EngineName, Plan, version
 from edge_agent.engines.quiet import quiet
-from edge_agent.engines.recurrent import carried, frames_input
+from edge_agent.engines.recurrent import carried, frames_input, kept_inside
 from edge_agent.engines.refusal import refusal
 from edge_agent.errors import Refused, UsageError
 from edge_agent.frozen import frozen
@@ -88,6 +89,20 @@ class InterpreterEngine:
         else:
             self._interpreter.reset_all_variables()
         self._clear_states()
+
+    @property
+    def movable(self) -> bool:
+        """Whether all that it remembers can be carried to another interpreter."""
+        return self._plan.delegate is None and not kept_inside(self.operators)
+
+    def use(self, threads: int) -> None:
+        """Run on so many threads from now on, with the state as it is; loads the model anew."""
+        states = {each.index: self._interpreter.get_tensor(each.index) for each in self._carried}
+        self._plan = replace(self._plan, threads=threads)
+        self._start()
+        self.threads = threads
+        for index, state in states.items():
+            self._interpreter.set_tensor(index, state)
 
     def close(self) -> None:
         """Give the model's memory back. The engine cannot be used afterwards."""

@@ -16,6 +16,9 @@ from edge_agent.bundles.main_input import fresh, main_input, signature
 from edge_agent.errors import Refused
 from edge_agent.types import TensorSpec
 
+#: Operators that keep something from one invoke to the next inside of the interpreter.
+_REMEMBER = frozenset({"VAR_HANDLE", "CALL_ONCE", "SVDF", "LSTM", "RNN"})
+
 
 def frames_input(
     inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], model: str
@@ -60,6 +63,12 @@ def carried(
         if state not in pairs and number not in pairs.values():
             pairs[state] = number
     return pairs
+
+
+def kept_inside(operators: Sequence[str]) -> bool:
+    """Whether the interpreter keeps something from one invoke to the next that nobody can take out
+    of it; also where its operators are not known."""
+    return not operators or any(name in _REMEMBER or "SEQUENCE" in name for name in operators)
 
 
 def _likeness(one: str, other: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from edge_agent.frozen import frozen
 from edge_agent.host.fake_board import FakeBoard
@@ -43,10 +43,14 @@ DAY = (
 )
 
 
-class Steering(Protocol):
-    """Whatever says how many frames a second may be inferred."""
+#: Frames a second, and the busy seconds of each.
+Rate: TypeAlias = tuple[float, float]
 
-    def rate(self, glance: Glance, demand: Demand) -> float: ...
+
+class Steering(Protocol):
+    """Whatever says how many frames a second may be inferred, and what each then costs."""
+
+    def rate(self, glance: Glance, demand: Demand) -> Rate: ...
 
 
 class Governed:
@@ -55,16 +59,17 @@ class Governed:
     def __init__(self, spec: ThermalSpec) -> None:
         self.governor = Governor(spec)
 
-    def rate(self, glance: Glance, demand: Demand) -> float:
+    def rate(self, glance: Glance, demand: Demand) -> Rate:
         point = self.governor.step(glance, (demand,)).point(demand.pipeline)
-        return demand.fps if point.max_fps is None else point.max_fps
+        fps = demand.fps if point.max_fps is None else point.max_fps
+        return fps, (demand if point.threads is None else demand.alone()).cost_s
 
 
 class Ungoverned:
     """As fast as it goes; the kernel will see to the rest."""
 
-    def rate(self, glance: Glance, demand: Demand) -> float:
-        return demand.fps
+    def rate(self, glance: Glance, demand: Demand) -> Rate:
+        return demand.fps, demand.cost_s
 
 
 class Switch:
@@ -74,10 +79,10 @@ class Switch:
         self._spec = spec
         self._hot = False
 
-    def rate(self, glance: Glance, demand: Demand) -> float:
+    def rate(self, glance: Glance, demand: Demand) -> Rate:
         target, celsius = self._spec.target_c, glance.celsius or 0.0
         self._hot = celsius >= target or (self._hot and celsius > target - 5.0)
-        return demand.floor(self._spec.min_fps) if self._hot else demand.fps
+        return demand.floor(self._spec.min_fps) if self._hot else demand.fps, demand.cost_s
 
 
 @dataclass(slots=True)
@@ -100,7 +105,15 @@ class Record:
 
 
 def best_rate(board: FakeBoard, spec: ThermalSpec, demand: Demand) -> float:
-    """The highest constant rate at which the board, left alone for days, keeps to the target."""
+    """The highest constant rate at which the board, left alone for days, keeps to the target, with
+    all threads or with one."""
+    best = _best_rate(board, spec, demand)
+    if demand.single_s is None:
+        return best
+    return max(best, _best_rate(board, spec, demand.alone()))
+
+
+def _best_rate(board: FakeBoard, spec: ThermalSpec, demand: Demand) -> float:
     low, high = demand.floor(spec.min_fps), demand.fps
     if _settles_at(board, high, demand) <= spec.target_c:
         return high
@@ -140,7 +153,7 @@ class _Life:
         self._board, self._steering, self._task = board, steering, task
         self._record = Record()
         self._time = self._busy = self._made = self._possible = 0.0
-        self._rate = task.demand.fps
+        self._rate, self._cost_s = task.demand.fps, task.demand.cost_s
         self._changed: float | None = None
 
     def record(self) -> Record:
@@ -155,14 +168,15 @@ class _Life:
         at_floor = copy.deepcopy(board)  # what it would come to if we did as little as we may
         for second in range(round(hour.seconds)):
             self._steer()
-            self._busy = board.advance(STEP_S, self._rate * task.demand.cost_s)
-            self._made += self._busy * STEP_S / task.demand.cost_s
+            self._busy = board.advance(STEP_S, self._rate * self._cost_s)
+            self._made += self._busy * STEP_S / self._cost_s
             self._possible += best * STEP_S
             limit = task.spec.target_c
             if second < SETTLING_S:
-                at_floor.advance(STEP_S, task.floor * task.demand.cost_s)
+                at_floor.advance(STEP_S, task.floor * task.demand.alone().cost_s)
                 limit = max(limit, at_floor.die_c)
-            late = second > hour.seconds / 2 and task.floor * 1.1 < best < task.demand.fps
+            heat = best not in (task.demand.fps, task.demand.alone().fps)  # is what limits it
+            late = second > hour.seconds / 2 and task.floor * 1.1 < best and heat
             self._measure(limit, late)
             if second % 10 == 0:
                 self._record.trace.append((self._time, board.die_c, self._rate, best))
@@ -171,13 +185,13 @@ class _Life:
     def _steer(self) -> None:
         board = self._board
         glance = Glance(self._time, board.celsius(), self._busy, None, board.throttling().now)
-        rate = self._steering.rate(glance, self._task.demand)
-        if rate == self._rate:
+        rate, cost_s = self._steering.rate(glance, self._task.demand)
+        if (rate, cost_s) == (self._rate, self._cost_s):
             return
         if self._changed is not None:
             gap, least = self._time - self._changed, self._record.shortest_gap_s
             self._record.shortest_gap_s = gap if least is None else min(gap, least)
-        self._rate, self._changed = rate, self._time
+        self._rate, self._cost_s, self._changed = rate, cost_s, self._time
         self._record.changes += 1
 
     def _measure(self, limit: float, late: bool) -> None:

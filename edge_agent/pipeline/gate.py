@@ -163,6 +163,8 @@ class Gate:
             return None
         numbers = self._since(look)
         numbers |= {"max_fps": point.max_fps, "level": point.level, "heat": point.reason}
+        if point.threads is not None:
+            numbers["threads"] = point.threads
         return _skip(Skip.THERMAL, **numbers)
 
     def _seen(self, look: Look) -> Verdict:

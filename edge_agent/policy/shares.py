@@ -8,26 +8,38 @@ alerts starve last. Within a rank all get the same part of what they want.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from edge_agent.frozen import frozen
+
+#: The part of its seconds that one thread is asked to infer at most.
+CARRIES = 0.9
 
 
 @frozen
 class Demand:
     """What one pipeline would do if it were cool.
 
-    `cost_s`: the seconds of busy threads that one inference takes.
+    `cost_s`: the seconds of busy threads that one inference takes with all the threads that were
+    chosen for it. `single_s`: with one thread; None where it has no more, or cannot change.
     """
 
     pipeline: str
     rank: int  # 0 is the most urgent
     fps: float
     cost_s: float
+    single_s: float | None = None
 
     def floor(self, min_fps: float) -> float:
         """The rate below which no heat takes it."""
         return min(self.fps, min_fps)
+
+    def alone(self) -> Demand:
+        """The same on one thread, which carries no more than it has time for."""
+        if self.single_s is None:
+            return self
+        return replace(self, fps=min(self.fps, CARRIES / self.single_s), cost_s=self.single_s)
 
 
 def wanted(demands: Sequence[Demand]) -> float:

@@ -146,10 +146,10 @@ def _heat_document(heat: Heat) -> dict[str, Any]:
     if temperature is not None:
         warmth = {"mean": round(temperature[0], 1), "max": round(temperature[1], 1)}
     reason = cut(point.reason, REASON_BYTES)
-    return {
-        "temperature": warmth,
-        "point": {"level": point.level, "max_fps": limit, "reason": reason},
-    }
+    told: dict[str, Any] = {"level": point.level, "max_fps": limit, "reason": reason}
+    if point.threads is not None:
+        told["threads"] = point.threads
+    return {"temperature": warmth, "point": told}
 
 
 def _most_frequent(counts: Mapping[str, int], names: int) -> dict[str, int]:

@@ -8,6 +8,8 @@ A closed loop once a second, with at most one change of point a minute:
   target, and by as much as that takes; a small excess has to last.
 - It *raises* when there was room for a while, three minutes after the last change at the earliest.
 - Feed-forward: a burst of work, or a rise that is not ours, is answered by what it will come to.
+- *Threads before rates*: several threads answer sooner, and cost more busy seconds an answer. While
+  heat limits, a model runs on one, where that costs less and leaves it no lower a rate.
 - What the board slows down by itself (`ceiling`) is a target of its own: below the configured one.
 - Without a temperature it goes by slowness (slowness.py): a quarter less where invokes take longer
   than they did, more again when they do not.
@@ -41,6 +43,8 @@ DEAD_C, LOWER_KS, RAISE_KS = 0.05, 25.0, 30.0
 RAISE_PART = 0.8
 #: Smaller changes are not worth a minute.
 SMALLEST_PART = 0.02
+#: One thread must cost less than this part of what all cost.
+CHEAPER = 0.95
 #: Levels of an operating point: 0 is free, 10 is the floor.
 LEVELS = 10
 
@@ -115,6 +119,7 @@ class Governor:
         self._throttled = False
         self._accepted, self._floor_s = 1.0, 0.0
         self._demands: tuple[Demand, ...] = ()
+        self._single: frozenset[str] = frozenset()  # pipelines whose model runs on one thread
         self.points = Points()
 
     @property
@@ -149,7 +154,7 @@ class Governor:
             self._heat = Heat(glance.time, celsius, glance.busy)
         heat = self._heat
         heat.follow(glance.time, celsius, glance.busy)
-        want, target = wanted(self._demands), self.target_c
+        want, target = wanted(self._working()), self.target_c
         allowed = want if self._budget is None else min(self._budget, want)
         goal = target - MARGIN_C
         excess = heat.ahead(min(allowed, heat.using), AHEAD_S) - goal
@@ -161,10 +166,11 @@ class Governor:
             self._lower(glance.time, min(allowed, heat.room(goal, LOWERED_FOR_S)), reason)
         elif self._budget is not None and self._patience.raised > RAISE_KS:
             room = heat.room(goal, AHEAD_S)
-            if room >= want:
+            if room >= wanted(self._demands):
                 self._raise(glance.time, None, "cool")
             else:
-                self._raise(glance.time, allowed + RAISE_PART * (room - allowed), reason)
+                held = min(self._budget, wanted(self._demands))
+                self._raise(glance.time, held + RAISE_PART * (room - held), reason)
 
     def _be_patient(self, excess: float, spare: float, dt: float) -> None:
         patience = self._patience
@@ -200,14 +206,14 @@ class Governor:
         quick = not itself and (slowness is None or slowness <= SLOW_UNTIL)
         patience.lower = patience.lower + dt if slow else 0.0
         patience.raised = patience.raised + dt if quick else 0.0
-        want = wanted(self._demands)
+        want = wanted(self._working())
         allowed = want if self._budget is None else min(self._budget, want)
         times = "" if slowness is None else f"{slowness:.1f} x slower"
         if patience.lower >= SLOW_FOR_S:
             self._lower(glance.time, allowed * SLOW_STEP, "throttled" if itself else times)
         elif self._budget is not None and patience.raised >= QUICK_FOR_S:
-            more = max(allowed, least(self._demands, self._spec.min_fps)) * QUICK_STEP
-            if more >= want:
+            more = max(allowed, self._least()) * QUICK_STEP
+            if more >= wanted(self._demands):
                 self._raise(glance.time, None, "cool")
             else:
                 self._raise(glance.time, more, times or "no sensor")
@@ -229,8 +235,7 @@ class Governor:
     # --- one change of point ---------------------------------------------------------------------
 
     def _lower(self, time: float, budget: float, reason: str) -> None:
-        floor = least(self._demands, self._spec.min_fps)
-        budget = max(floor, budget)
+        budget = max(self._least(), budget)
         now = wanted(self._demands) if self._budget is None else self._budget
         if self._may(time, HOLD_S) and budget < now * (1.0 - SMALLEST_PART):
             self._change(time, budget, reason)
@@ -253,11 +258,13 @@ class Governor:
 
     def _hand_out(self, reason: str) -> None:
         if self._budget is None:
-            self.points = Points()
+            self._single, self.points = frozenset(), Points()
             return
         min_fps = self._spec.min_fps
-        rates = share(self._budget, self._demands, min_fps)
-        floor, want = least(self._demands, min_fps), wanted(self._demands)
+        self._single = self._carried_alone(self._budget)
+        working = self._working()
+        rates = share(self._budget, working, min_fps)
+        floor, want = least(working, min_fps), wanted(working)
         part = (self._budget - floor) / (want - floor) if want > floor else 0.0
         level = round(1 + (LEVELS - 1) * (1.0 - min(1.0, max(0.0, part))))
         point = OperatingPoint(level=level, reason=reason)
@@ -266,9 +273,33 @@ class Governor:
             level,
             reason,
             {
-                name: replace(point, max_fps=rate)
-                if rate < held[name]
-                else replace(point, max_fps=None)
+                name: replace(
+                    point,
+                    max_fps=rate if rate < held[name] else None,
+                    threads=1 if name in self._single else None,
+                )
                 for name, rate in rates.items()
             },
+        )
+
+    def _working(self) -> tuple[Demand, ...]:
+        """The demands at the cost of the threads that they have now."""
+        return tuple(
+            each.alone() if each.pipeline in self._single else each for each in self._demands
+        )
+
+    def _least(self) -> float:
+        return least([each.alone() for each in self._demands], self._spec.min_fps)
+
+    def _carried_alone(self, budget: float) -> frozenset[str]:
+        """The pipelines that one thread serves for less, and with no lower a rate."""
+        min_fps = self._spec.min_fps
+        one = share(budget, [each.alone() for each in self._demands], min_fps)
+        all_ = share(budget, self._demands, min_fps)
+        return frozenset(
+            each.pipeline
+            for each in self._demands
+            if each.single_s is not None
+            and each.single_s < CHEAPER * each.cost_s
+            and one[each.pipeline] >= all_[each.pipeline]
         )

@@ -129,9 +129,9 @@ class Effort:
     RECENT = 51
 
     def __init__(self, threads: int) -> None:
-        self._threads = threads
         self._steps: deque[float] = deque(maxlen=self.RECENT)
-        self._costs: deque[float] = deque(maxlen=self.RECENT)
+        self._costs: dict[int, deque[float]] = {}  # by the number of threads
+        self.use(threads)
         self.spent_s = 0.0  # busy thread-seconds of all inferences so far
 
     def add(self, cpu_s: float, invoke_s: float) -> None:
@@ -141,12 +141,20 @@ class Effort:
         """
         cost = cpu_s + invoke_s * (self._threads - 1)
         self._steps.append(cpu_s)
-        self._costs.append(cost)
+        self._costs[self._threads].append(cost)
         self.spent_s += cost
 
-    def cost_s(self) -> float | None:
-        """Busy thread-seconds of an inference, the median of the last ones; None: not yet known."""
-        return _median(self._costs)
+    def use(self, threads: int) -> None:
+        """The model runs on so many threads from now on."""
+        self._threads = threads
+        if threads not in self._costs:
+            known = {**self._costs, threads: deque[float](maxlen=self.RECENT)}
+            self._costs = known  # another thread may be reading
+
+    def cost_s(self, threads: int | None = None) -> float | None:
+        """Busy thread-seconds of an inference with so many threads (None: those of now), the median
+        of the last ones; None: not yet known."""
+        return _median(self._costs.get(self._threads if threads is None else threads, deque()))
 
     def step_s(self) -> float | None:
         """The CPU time of one inferred frame in the worker's own thread, the same way."""

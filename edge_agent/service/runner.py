@@ -29,6 +29,8 @@ from edge_agent.types import Event, Frame, Outcome, Priority, Skip
 
 log = logging.getLogger("edge_agent.runner")
 
+log = logging.getLogger("edge_agent.runner")
+
 #: Nobody waits longer for a frame at work: an engine that hangs must not hang `status` too.
 SLOWEST_FRAME_S = 2.0
 #: A model that gives no answer for so long hangs, unless its frames usually take a tenth of it.
@@ -159,6 +161,21 @@ class Runner:
             return False
         self.grip.take(mark)
         return True
+
+    def move_to(self, threads: int | None) -> None:
+        """Between two frames: run the model on so many threads, None: on those that were chosen.
+
+        Heat asks for it (policy/thermal.py); in replay nobody does.
+        """
+        engine = self.assembled.engine
+        threads = threads or self.assembled.choice.plan.threads
+        if threads == engine.threads or not engine.movable:
+            return  # the governor may not know yet that another model is in charge
+        self.beat.begin("changing the model's threads", FIRST_ANSWER_S)
+        with self._lock, self.assembled.pipeline.turn():
+            engine.use(threads)
+        self.effort.use(threads)
+        log.info("threads changed pipeline=%s threads=%d", self.name, threads)
 
     def question(self, now: float) -> None:
         """Between two frames, with the lock that keeps them apart, and in a turn of the model."""

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.engines import Plan
+from edge_agent.engines.recurrent import kept_inside
 from edge_agent.frozen import frozen
 from edge_agent.ports import Engine
 from edge_agent.service.models import Opened, open_model
@@ -26,8 +27,6 @@ from edge_agent.service.models import Opened, open_model
 PATIENCE_S = 1.0
 #: Between two looks of one who waits: patience may have come to its end meanwhile.
 LOOK_S = 0.25
-#: Operators that keep something from one invoke to the next inside of the interpreter.
-_REMEMBER = frozenset({"VAR_HANDLE", "CALL_ONCE", "SVDF", "LSTM", "RNN"})
 
 Key: TypeAlias = tuple[str, Plan]
 
@@ -59,9 +58,7 @@ class Shared:
 
 def remembers(engine: Engine) -> bool:
     """Whether what it answers depends on what it was asked before; also where nobody can tell."""
-    if len(engine.inputs) > 1 or not engine.operators:
-        return True
-    return any(name in _REMEMBER or "SEQUENCE" in name for name in engine.operators)
+    return len(engine.inputs) > 1 or kept_inside(engine.operators)
 
 
 @frozen

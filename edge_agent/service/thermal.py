@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -118,15 +119,17 @@ class Thermal:
         return busy
 
     def _demands(self, runners: Mapping[str, Runner], dt: float) -> tuple[Demand, ...]:
-        demands = []
+        demands, kept = [], _kept_threads(runners)
         for name, runner in runners.items():
             limit = runner.assembled.spec.gate.max_fps
             offer = self._offers.setdefault(name, Offer(limit or FIRST_FPS))
             offered = offer.look(runner.account.ledger().captured, dt)
             fps = min(limit, offered) if limit else offered
             fps = max(fps, self._config.min_fps)
-            cost = runner.effort.cost_s() or FIRST_COST_S
-            demands.append(Demand(name, rank_of(runner), fps, cost))
+            chosen = runner.assembled.choice.plan.threads
+            cost = runner.effort.cost_s(chosen) or runner.effort.cost_s() or FIRST_COST_S
+            single_s = None if name in kept else _single_s(runner, cost)
+            demands.append(Demand(name, rank_of(runner), fps, cost, single_s))
         self._offers = {name: self._offers[name] for name in runners}
         return tuple(demands)
 
@@ -147,7 +150,11 @@ class Thermal:
             for name, point in points.of.items()
             if point.max_fps is not None
         )
-        log.info("operating point heat=%d reason=%r max_fps=%s", points.level, points.reason, rates)
+        single = ",".join(name for name, point in points.of.items() if point.threads == 1)
+        log.info(
+            "operating point heat=%d reason=%r max_fps=%s one_thread=%s",
+            *(points.level, points.reason, rates, single),
+        )
 
 
 class Offer:
@@ -164,6 +171,25 @@ class Offer:
             self._fps += part * ((captured - self._captured) / dt - self._fps)
         self._captured = captured
         return self._fps
+
+
+def _kept_threads(runners: Mapping[str, Runner]) -> frozenset[str]:
+    """The pipelines whose model keeps its threads: one has no more, its memory cannot be taken out
+    of it, or several pipelines share it."""
+    uses = Counter(id(runner.assembled.engine) for runner in runners.values())
+    return frozenset(
+        name
+        for name, runner in runners.items()
+        if runner.assembled.choice.plan.threads == 1
+        or not runner.assembled.engine.movable
+        or uses[id(runner.assembled.engine)] > 1
+    )
+
+
+def _single_s(runner: Runner, cost_s: float) -> float | None:
+    """What an inference costs on one thread: as seen while it ran so, else by `models bench`."""
+    part = runner.assembled.choice.single
+    return runner.effort.cost_s(1) or (None if part is None else part * cost_s)
 
 
 def rank_of(runner: Runner) -> int:

@@ -62,6 +62,7 @@ class Worker:
             if swapped:
                 outcome = runner.pass_over(frame, around)
             elif runner.takes(frame):
+                runner.move_to(around.point.threads)
                 outcome = runner.work(frame, around)
             else:
                 continue

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 from board import SysBoard
 
+from edge_agent.bundles.find import find
+from edge_agent.engines import version
+from edge_agent.engines.measure import Measurement, save
+from edge_agent.errors import EdgeError
+from edge_agent.service.control import ask
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[[float], "subprocess.Popen[str]"]
 
 CONFIG = """\
 device: {{id: heat-1}}
@@ -159,3 +166,37 @@ def test_rates_fall_with_heat_and_come_back_and_the_ledger_balances(
     log = (tmp_path / "agent.log").read_text("utf-8")
     assert "board code=hot" in log
     assert "Traceback" not in log
+
+
+@pytest.mark.slow
+def test_threads_go_before_rates_and_come_back(
+    board: SysBoard,
+    agent: Callable[[float], subprocess.Popen[str]],
+    tmp_path: Path,
+    eventually: Any,
+) -> None:
+    """As measured, two threads take as long as one: so one costs half."""
+    state, config = tmp_path / "state", tmp_path / "config.yaml"
+    state.mkdir()
+    text = config.read_text("utf-8").split("  tally:")[0] + "thermal: {min_fps: 0.5, sysfs: "
+    chosen = "model: scene-detector\n    engine: litert\n    threads: 2"
+    text = text.replace("model: scene-detector", chosen)
+    config.write_text(f"{text}{board.root}}}\n", "utf-8")
+    took = [Measurement("litert", version("litert"), threads, 1.0, 1.0, 9) for threads in (1, 2)]
+    save(state, find("scene-detector", state, tmp_path).manifest.sha256, took)
+    agent(2.0)
+
+    def gate() -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = ask(state, "status")["pipelines"]["gate"]
+        except EdgeError:
+            return {}
+        return found
+
+    eventually(lambda: gate().get("threads") == 2 and gate()["ledger"]["inferred"] > 5, "two", 60)
+    board.heat(90.0)
+    eventually(lambda: gate()["threads"] == 1, "one thread", 60)
+    assert gate()["point"]["threads"] == 1
+    board.heat(40.0)
+    eventually(lambda: gate()["threads"] == 2, "two threads again", 120)
+    assert gate()["ledger"]["failed"] == 0

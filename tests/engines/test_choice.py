@@ -84,6 +84,14 @@ def test_without_being_told_the_choice_is_made_for_this_device() -> None:
     assert "another board (a Pi 4)" in elsewhere.reason
 
 
+def test_what_one_thread_costs_is_told_of_several() -> None:
+    kept = measured(ms("litert", 1, 6.0), ms("litert", 2, 4.0))
+    assert choose("auto", "auto", kept, HERE).single == pytest.approx(0.75)
+    assert choose("litert", 2, kept, HERE).single == pytest.approx(0.75)
+    assert choose("litert", 1, kept, HERE).single is None
+    assert choose("litert", 2, measured(ms("litert", 2, 4.0)), HERE).single is None
+
+
 @settings(max_examples=100)
 @given(
     times=st.lists(st.floats(0.01, 100), min_size=8, max_size=8),

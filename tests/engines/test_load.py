@@ -118,6 +118,23 @@ def test_state_is_carried_from_zero_until_reset(tiny: Tiny, engine: EngineName) 
     assert [*seen, loaded.invoke(picture)[1].max()] == [0, 1, 2, 0]
 
 
+def test_state_is_carried_to_another_number_of_threads(tiny: Tiny, engine: EngineName) -> None:
+    loaded = load(tiny("counts"), Plan(engine, 1))
+    picture = np.zeros((1, 2, 2, 1), np.float32)
+    assert loaded.movable
+    seen = []
+    for threads in (1, 2, 1):
+        loaded.use(threads)
+        assert loaded.threads == threads
+        seen += [loaded.invoke(picture)[1].max() for _ in range(2)]
+    assert seen == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("model", ["variable_tensor", "resource_variable"])
+def test_what_is_kept_inside_cannot_be_carried(tiny: Tiny, engine: EngineName, model: str) -> None:
+    assert load(tiny(model), Plan(engine)).movable is False
+
+
 @pytest.mark.parametrize(
     ("model", "shape"), [("variable_tensor", (1, 2)), ("resource_variable", (1, 4))]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -168,6 +169,34 @@ def test_the_governor_keeps_the_board_at_its_target(
     assert record.shortest_gap_s is None or record.shortest_gap_s >= HOLD_S
     if ambient == 60.0:
         assert record.changes > 3
+
+
+@pytest.mark.parametrize("spec", [RASPBERRY_PI_4, JETSON_ORIN_NANO])
+def test_threads_go_before_rates_where_one_costs_less(spec: BoardSpec) -> None:
+    """Four threads cost twice as much an answer as one, which can carry half of what is asked."""
+    with_all = Demand("p", 0, 10.0, 0.36)
+    records = [
+        live(FakeBoard(spec, ambient_c=60.0), Governed(SPEC), Task(SPEC, demand), STEPS)
+        for demand in (with_all, replace(with_all, single_s=0.18))
+    ]
+    rate, threads = records
+    made = [sum(fps for _, _, fps, _ in record.trace) for record in records]
+    assert made[1] > 1.15 * made[0] or spec is JETSON_ORIN_NANO
+    for record in (rate, threads):
+        assert record.over_c <= 1.5
+        assert record.part >= 0.95
+        assert record.throttled_s == 0.0
+        assert record.shortest_gap_s is None or record.shortest_gap_s >= HOLD_S
+
+
+def test_one_thread_is_left_alone_where_it_saves_nothing_or_cannot_carry_as_much() -> None:
+    for single_s, threads in ((0.1, 1), (0.199, None), (1.5, None), (None, None)):
+        governor = Governor(SPEC)
+        for second in range(5):
+            demand = Demand("p", 0, 10.0, 0.2, single_s)
+            governor.step(Glance(float(second), 77.0, 2.0), (demand,))
+        assert governor.points.level > 0
+        assert governor.points.point("p").threads == threads
 
 
 def test_without_one_the_kernel_throttles_and_a_switch_overshoots_or_wastes() -> None:

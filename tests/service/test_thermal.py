@@ -58,12 +58,16 @@ class Site:
         return [each.code for each in board_reasons(facts, everything=everything)]
 
 
-def runner(max_fps: float, priority: Priority) -> Any:
+def runner(max_fps: float, priority: Priority, threads: int = 1, movable: bool = True) -> Any:
     spec = SimpleNamespace(
         gate=SimpleNamespace(max_fps=max_fps), rules=(SimpleNamespace(priority=priority),)
     )
+    choice = SimpleNamespace(plan=SimpleNamespace(threads=threads), single=0.6)
+    engine = SimpleNamespace(movable=movable)
     return SimpleNamespace(
-        assembled=SimpleNamespace(spec=spec), account=Account(), effort=Effort(1)
+        assembled=SimpleNamespace(spec=spec, choice=choice, engine=engine),
+        account=Account(),
+        effort=Effort(threads),
     )
 
 
@@ -82,6 +86,30 @@ def test_rates_fall_when_it_is_hot_alerts_last_and_come_back(tmp_path: Path) -> 
     assert board_reasons(site.surroundings.board)[0].since == since
     site.live(900, 50.0)
     assert (site.rate("gate"), site.rate("yard"), site.codes()) == (5.0, 10.0, [])
+
+
+@pytest.mark.parametrize(("movable", "threads"), [(True, 1), (False, None)])
+def test_heat_takes_threads_from_a_model_whose_memory_can_be_carried_over(
+    tmp_path: Path, movable: bool, threads: int | None
+) -> None:
+    site = Site(tmp_path)
+    site.runners = {"gate": runner(5.0, Priority.ALERT, threads=2, movable=movable)}
+    site.live(30, 60.0)
+    assert site.surroundings.board.points.point("gate").threads is None
+    site.live(30, 85.0)
+    assert site.surroundings.board.points.point("gate").threads == threads
+    site.live(900, 50.0)
+    assert site.surroundings.board.points.point("gate").threads is None
+
+
+def test_a_model_that_several_pipelines_share_keeps_its_threads(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    gate, yard = (runner(5.0, Priority.ALERT, threads=2) for _ in range(2))
+    yard.assembled.engine = gate.assembled.engine
+    site.runners = {"gate": gate, "yard": yard}
+    site.live(60, 85.0)
+    assert site.surroundings.board.points.point("gate").max_fps is not None
+    assert site.surroundings.board.points.point("gate").threads is None
 
 
 def test_the_mean_and_the_highest_of_a_window_are_taken_once(tmp_path: Path) -> None:
