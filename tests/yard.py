@@ -11,9 +11,10 @@ import yaml
 
 from edge_agent.bundles import folders, slots
 from edge_agent.bundles.shipped import shipped_folders
-from edge_agent.policy.slots import Probation, Slots
+from edge_agent.policy.slots import Probation, Slots, Terms
 
 NAME = "yard"
+TERMS = Terms()
 
 
 def offered(folder: Path, mark: str, **said: Any) -> Path:
@@ -41,11 +42,15 @@ def installed(state: Path, *versions: str) -> None:
             slots.change(state, NAME, lambda found, slot=slot: found.with_active(slot, 1.0, None))
 
 
-def on_probation(state: Path, version: str, *, begun: bool = True) -> None:
+def on_probation(
+    state: Path, version: str, *, begun: bool = True, terms: Terms = TERMS, **baseline: Any
+) -> None:
+    """It takes charge. `baseline`: what its predecessor showed, by pipeline."""
     slot = f"{version}-x"
 
     def by(found: Slots) -> Slots:
-        found = found.with_active(slot, 2.0, Probation(found.committed, 2.0))
+        probation = Probation(found.committed, 2.0, terms, baseline=baseline)
+        found = found.with_active(slot, 2.0, probation)
         return found.with_begun() if begun else found
 
     slots.change(state, NAME, by)

@@ -207,14 +207,19 @@ def release(name: str, who: str, state: Path, tell: Tell) -> str:
 
 def in_charge(name: str, state: Path) -> Bundle | None:
     """The bundle that a name stands for; None where there is none, or it is damaged."""
-    active = slots.read_slots(state, name).active
+    found = slots.read_slots(state, name)
+    folder = folder_in_charge(name, found, state)
     try:
-        if active is not None:
-            return open_bundle(slots.models_folder(state) / name / active)
-        folder = shipped_folders().get(name)
-        return None if folder is None else open_bundle(folder, shipped=True)
+        return None if folder is None else open_bundle(folder, shipped=found.active is None)
     except EdgeError:
         return None
+
+
+def folder_in_charge(name: str, found: Slots, state: Path) -> Path | None:
+    """Where that bundle lies; nothing of it is read."""
+    if found.active is not None:
+        return slots.models_folder(state) / name / found.active
+    return shipped_folders().get(name)
 
 
 def has_factory(name: str) -> bool:

@@ -32,6 +32,7 @@ from edge_agent.service.charge import (
     Reason,
     Request,
     commit,
+    folder_in_charge,
     go_back,
     in_charge,
     take_charge,
@@ -80,6 +81,7 @@ class Swap:
         self._state = reach.state
         self._changing = threading.Lock()
         self._memory_mb = 0.0
+        self._refused: dict[str, str] = {}
         self._looks = 0
 
     # --- what is asked for -----------------------------------------------------------------------
@@ -139,15 +141,18 @@ class Swap:
     def _look_at(self, name: str) -> None:
         try:
             found = slots.read_slots(self._state, name)
-            wanted = in_charge(name, self._state)
+            wanted = folder_in_charge(name, found, self._state)
             runs = {each.assembled.bundle.folder for each in self._reach.watch().of_model(name)}
-            if wanted is not None and runs and runs != {wanted.folder}:
+            if wanted is not None and runs and runs != {wanted}:
                 begin(self._state, frozenset({name}))
                 self._exchange_or_back(name, CLI)
             elif found.probation is not None:
                 self._judge(name, found.probation)
+            self._refused.pop(name, None)
         except EdgeError as refusal:
-            log.error("model %s: %s", name, refusal.message)
+            if self._refused.get(name) != refusal.message:  # once per change
+                self._refused[name] = refusal.message
+                log.error("model cannot be changed name=%s reason=%r", name, refusal.message)
 
     def _judge(self, name: str, probation: Probation) -> None:
         judged = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from manager import Manager
 from edge_agent.bundles import slots
 from edge_agent.cli import obey
 from edge_agent.errors import EdgeError
+from edge_agent.policy.probation import Showing
+from edge_agent.policy.sketch import Sketch
+from edge_agent.policy.slots import Terms
 from edge_agent.service.control import ask
 
 pytestmark = pytest.mark.slow
@@ -129,6 +133,29 @@ def test_what_another_process_does_to_the_slots_is_noticed(site: Site) -> None:
     probation = slots.read_slots(site.state, "yard").probation
     assert probation is not None
     assert probation.begun
+
+
+def test_a_probation_ends_by_itself_well_or_badly_with_the_reason(site: Site) -> None:
+    site.start()
+    terms = Terms(minutes=0.05, frames=10)
+    yard.on_probation(site.state, "2", begun=False, terms=terms)
+    site.until(lambda status: "committed" in _audited(site), "a commit")
+    found = slots.read_slots(site.state, "yard")
+    assert (found.active, found.previous, found.probation) == ("2-x", "1-x", None)
+    fast = Sketch()
+    for _ in range(50):
+        fast.add(0.001)  # a predecessor that answered in a microsecond
+    before = Showing(seconds=100.0, frames=50, invoke=fast).document()
+    yard.on_probation(site.state, "3", begun=False, terms=terms, yard=before)
+    site.until(lambda status: "rolled_back" in _audited(site), "a way back")
+    site.until_runs("2")
+    with sqlite3.connect(site.state / "edge.db") as db:
+        who, reason, numbers = db.execute(
+            "SELECT who, reason, numbers FROM audit WHERE step = 'rolled_back'"
+        ).fetchone()
+    assert who == "probation"
+    assert re.fullmatch(r"latency_ratio [\d.e+]+ is over 2", reason)
+    assert json.loads(numbers)["latency_ratio"] > 2
 
 
 def test_a_model_that_kills_at_its_nth_invoke_is_gone_at_the_next_start(site: Site) -> None:
