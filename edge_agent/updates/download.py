@@ -18,7 +18,7 @@ from tuf.api.metadata import TargetFile
 
 from edge_agent.errors import Refused
 from edge_agent.policy.backoff import Backoff
-from edge_agent.updates.durable import sync_folder
+from edge_agent.updates.durable import make_folder, sync_folder
 from edge_agent.updates.failures import LATER, NotServed, Unreachable
 from edge_agent.updates.line import Line
 from edge_agent.updates.room import require_memory, require_space
@@ -34,7 +34,7 @@ def download(line: Line, url: str, info: TargetFile, into: Path) -> Path:
     if _verified(final, info):
         return final
     part = into / f".{next(iter(info.hashes.values()))[:64]}.part"
-    into.mkdir(parents=True, exist_ok=True)
+    make_folder(into)
     for other in into.glob(".*.part"):
         if other != part:
             other.unlink()  # of a target that is not wanted any more: one comes at a time

@@ -40,7 +40,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Raises OSError; then the old one is still there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     draft = path.with_name(f".{path.name}.part")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(document, file, ensure_ascii=False, separators=(",", ":"))
@@ -57,6 +57,14 @@ def read_document(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def make_folder(path: Path) -> None:
+    """With its parents, each on the disk before what comes into it. Raises OSError."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -27,6 +27,7 @@ from edge_agent.errors import Refused
 from edge_agent.policy.rollout import Rollout, parse
 from edge_agent.updates.client import Client
 from edge_agent.updates.download import download
+from edge_agent.updates.durable import make_folder
 from edge_agent.updates.failures import Busy
 from edge_agent.updates.line import Line
 from edge_agent.updates.offer import FOLDERS, ROLLOUTS, Offer, Order, Target
@@ -99,7 +100,7 @@ class Repository:
     def _at_work(self) -> Iterator[None]:
         folder = self._trust.metadata
         with explained(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(folder.parent)
             with (folder.parent / f".{folder.name}.lock").open("w") as file:
                 _lock(file.fileno())
                 yield

@@ -25,7 +25,7 @@ CASES = 113
 MAY_FAIL = {"test_cached_role_is_verified_against_current_delegator"}
 
 
-@pytest.mark.acceptance
+@pytest.mark.acceptance(minutes=15)
 @pytest.mark.skipif(not CHECKOUT, reason="EDGE_AGENT_TUF_CONFORMANCE names no checkout")
 @pytest.mark.skipif(not shutil.which("faketime"), reason="sudo apt-get install faketime")
 def test_the_client_conforms(tmp_path: Path) -> None:
