@@ -25,6 +25,8 @@ from edge_fleet.plan import Limit, Plan, StagePlan
 HOUR_S = 3600.0
 #: Steps of a device in which the target is, or was, in charge.
 IN_CHARGE = ("swapped", "probation", "committed", "rolled_back")
+#: Steps that are an end, where they are ok.
+SUCCESS = ("shadow", "committed")
 #: A name of a guardrail that is a lower bound.
 LEAST = "least_"
 #: A reason names so many devices.
@@ -105,7 +107,7 @@ def decide(
     tally = count(plan, standing, fleet, found, now)
     if standing.order.state in (State.ABORTED, State.DONE):
         return Decision(Move.STAY, (f"it is {standing.order.state.value}",), tally)
-    ended = _ended(tally, found)
+    ended = _ended(tally.failures, found)
     harm = _beyond(plan.tolerate.rolled_back, [f for f in tally.failures if f.harm], ended)
     if harm:
         return Decision(Move.ABORT, harm, tally)
@@ -205,10 +207,13 @@ def _fares(failed: bool, said: Iterable[Report], mode: Mode, since: float) -> st
     return "silent" if heard is None or heard < since else "under_way"
 
 
-def _ended(tally: Tally, reports: Iterable[Report]) -> int:
-    """How many devices came to an end, well or not: what a share is taken of."""
-    done = {each.device for each in reports if each.verdict == "ok" and each.step == "committed"}
-    return len(done | set(tally.succeeded) | {each.device for each in tally.failures})
+def _ended(failures: Iterable[Failure], reports: Iterable[Report]) -> int:
+    """How many devices came to an end, well or not, in any stage: what a share is taken of.
+
+    Not of the present stage alone: a step would change what is tolerated, and undo itself.
+    """
+    done = {each.device for each in reports if each.verdict == "ok" and each.step in SUCCESS}
+    return len(done | {failure.device for failure in failures})
 
 
 def _beyond(limit: Limit, failures: list[Failure], ended: int) -> tuple[str, ...]:

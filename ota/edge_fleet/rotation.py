@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge_agent.errors import UsageError
+from edge_agent.policy.documents import rfc3339
 from edge_fleet.change import Change, changing
 from edge_fleet.files import files_errors
 from edge_fleet.keys import Keyring, Public, Ring, make_key, read_ring, write_ring
-from edge_fleet.repository import Repository
+from edge_fleet.repository import Repository, open_repository
 from edge_fleet.roles import DELEGATED, ROLES, delegator
 
 #: A person is reminded of what expires within so long, or is in the last quarter of its life.
@@ -42,6 +43,8 @@ def rotate(
     private key need not be there, but enough of those who name it must. Raises UsageError.
     """
     ring = read_ring(folder)
+    if repository is not None:
+        ring = _as_signed(ring, open_repository(repository), now)
     role, old = wanted[0], _meant(ring, *wanted)
     with files_errors(folder):
         new = make_key(folder, role, keyring.passphrases, now)
@@ -86,6 +89,18 @@ def wants_refresh(repository: Repository, now: float) -> list[str]:
     ]
 
 
+def _as_signed(ring: Ring, repository: Repository, now: float) -> Ring:
+    """The keys that the repository names: a rotation that was killed had not written them here."""
+    known = {each.keyid: each for each in ring.keys}
+    keys = [
+        known.get(keyid)
+        or Public(role, repository.signed(delegator(role)).signed.get_key(keyid), rfc3339(now))
+        for role in ring.thresholds
+        for keyid in repository.keyids(role)[0]
+    ]
+    return Ring(ring.thresholds, tuple(keys))
+
+
 def _meant(ring: Ring, role: str, keyid: str) -> Public:
     if role not in ROLES:
         raise UsageError(f"there is no role {role!r}", f"one of: {', '.join(ROLES)}")
@@ -103,13 +118,7 @@ def _replace(change: Change, role: str, old: Public, new: Public) -> None:
     if role != delegator(role):
         change.touch(role)
     names = change.repository.signed(delegator(role)).signed
-    try:
-        names.revoke_key(old.keyid, role)
-    except ValueError:
-        raise UsageError(
-            f"the repository does not know {old.file} as a key of {role}",
-            "is it the repository of these keys? see: edge-fleet keys list",
-        ) from None
+    names.revoke_key(old.keyid, role)
     names.add_key(new.key, role)
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from depot import PASSPHRASE, Client
 from desk import ROOT, command, surroundings
 
@@ -13,6 +14,7 @@ SECTION = (ROOT / "ota/README.md").read_text("utf-8").split("## The key ceremony
 BLOCKS = re.findall(r"```console\n(.*?)```", SECTION, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_ceremony_as_it_is_written(tmp_path: Path) -> None:
     lines = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
     for folder in ("secure", "media/alice", "media/bob", "media/carol", "media/online"):

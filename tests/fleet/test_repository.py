@@ -14,9 +14,10 @@ from tuf.api.exceptions import RepositoryError
 
 from edge_agent.errors import EdgeError, Refused, UsageError
 from edge_fleet import change as change_module
+from edge_fleet.founding import found
 from edge_fleet.keys import Keyring, read_ring
 from edge_fleet.passphrase import Passphrases
-from edge_fleet.repository import open_repository
+from edge_fleet.repository import is_repository, open_repository
 from edge_fleet.roles import ROLES
 from edge_fleet.rotation import expiries, refresh, rotate, wants_refresh
 
@@ -127,6 +128,43 @@ def test_devices_follow_a_lost_key(depot: Depot, tmp_path: Path, now: float, rol
     assert device.fetch("models/person/2.0.tar") == b"two"
     assert client(depot, tmp_path).fetch("models/person/1.0.tar") == b"one"
     assert list(read_ring(depot.keys).thresholds) == list(ROLES)
+
+
+def test_a_rotation_that_was_killed_before_it_was_noted_is_no_dead_end(
+    depot: Depot, tmp_path: Path, now: float
+) -> None:
+    noted = (depot.keys / "roles.json").read_bytes()
+    turn(depot, "models", now)
+    (depot.keys / "roles.json").write_bytes(noted)
+    new, old = rotate(depot.keys, depot.repo, ("models", ""), depot.keyring(), now)
+    assert old.keyid not in noted.decode()
+    assert [each.keyid for each in read_ring(depot.keys).of("models")] == [new.keyid]
+    client(depot, tmp_path).refreshed()
+
+
+def test_a_founding_that_was_killed_is_begun_again(
+    original: Depot, tmp_path: Path, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root comes last: until it is there, there is no repository."""
+    depot = original.copy(tmp_path / "depot")
+    write, left = change_module.write_whole, [0]
+
+    def dying(path: Path, content: bytes) -> None:
+        if not left[0]:
+            raise InterruptedError
+        left[0] -= 1
+        write(path, content)
+
+    monkeypatch.setattr(change_module, "write_whole", dying)
+    shutil.rmtree(depot.repo)
+    for cut in (0, 1, 4, 6):
+        left[0] = cut
+        with pytest.raises(EdgeError):
+            found(depot.repo, read_ring(depot.keys), depot.keyring(), now)
+        assert not is_repository(depot.repo)
+    left[0] = 7
+    found(depot.repo, read_ring(depot.keys), depot.keyring(), now)
+    client(depot, tmp_path).refreshed()
 
 
 def test_a_rotated_key_signs_nothing_any_more(depot: Depot, tmp_path: Path, now: float) -> None:

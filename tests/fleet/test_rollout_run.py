@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -87,6 +88,7 @@ def controller(depot: Depot, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_it_leads_a_rollout_to_its_end_however_often_it_dies(
     new_mosquitto, depot: Depot, controller, tmp_path: Path, eventually
 ) -> None:
@@ -166,3 +168,20 @@ def test_without_a_broker_it_reads_what_collect_stored(
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "rollout r1: advance" in err
+
+
+@pytest.mark.parametrize("what", ["rollout status", "devices"])
+def test_watching_tells_it_again(depot: Depot, tmp_path: Path, what: str) -> None:
+    process = subprocess.Popen(
+        command(*what.split(), "--watch", "--json"),
+        env={**surroundings(tmp_path), **settings(depot, tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+        assert first["schema"] == second["schema"]
+    finally:
+        process.kill()
+        process.communicate()

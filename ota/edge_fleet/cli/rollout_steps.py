@@ -69,7 +69,9 @@ def advance(id_: str, **places: Any) -> None:
         order = ongoing.standing.order
         last = order.stage == len(order.stages) - 1
         move = Move.FINISH if last else Move.ADVANCE
-        _said(step(ongoing, move, Word("person", found.reasons), held.change, held.now))
+        over = () if found.move is move else found.reasons
+        word = Word("person", tuple(f"not waited for: {each}" for each in over))
+        _said(step(ongoing, move, word, held.change, held.now))
 
 
 @click.command()
