@@ -295,6 +295,7 @@ class Agent:
                 lambda: self._watch,
                 self._rebuild,
                 lambda: self._surroundings.board.celsius,
+                lambda: self._config.ota is not None and self._config.ota.hold,
             )
         )
 

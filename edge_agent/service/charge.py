@@ -24,7 +24,17 @@ from edge_agent.engines import Plan
 from edge_agent.errors import EdgeError, Refused, UsageError
 from edge_agent.frozen import frozen
 from edge_agent.policy.ota import Step, Verdict, Version
-from edge_agent.policy.slots import Broken, Hold, Offer, Order, Probation, Slot, Slots, Terms
+from edge_agent.policy.slots import (
+    Broken,
+    Hold,
+    Objection,
+    Offer,
+    Order,
+    Probation,
+    Slot,
+    Slots,
+    Terms,
+)
 from edge_agent.service.exam import Examined, examine
 from edge_agent.service.story import Tell
 from edge_agent.service.trial import remember
@@ -48,6 +58,7 @@ class Request:
     every: bool = False
     begun: bool = False
     downgrade: bool = False
+    held: bool = False  # `ota.hold`: nothing takes charge by itself
     terms: Terms = Terms()
     order: Order | None = None
     #: What the predecessor showed lately, by pipeline (policy/probation.py).
@@ -248,6 +259,8 @@ def _object(request: Request, bundle: Bundle, before: Bundle | None, found: Slot
     offer = Offer(request.folder.name, manifest.version, manifest.sha256)
     running = None if before is None else before.manifest.version
     objection = found.objection(offer, running, downgrade=request.downgrade)
+    if objection is None and request.held and request.who == OTA:
+        objection = Objection("ota_held", "nothing takes charge by itself (ota.hold)")
     if objection is None:
         return
     name = bundle.name
@@ -255,6 +268,7 @@ def _object(request: Request, bundle: Bundle, before: Bundle | None, found: Slot
         "broken": f"another version; or forget this one: edge-agent models remove {name} "
         f"{manifest.version}",
         "held": f"edge-agent models release {name}",
+        "ota_held": "set ota.hold to false, or activate it by hand",
         "downgrade": f"edge-agent models rollback {name}, or activate it with --downgrade",
     }
     refusal = Refused(
@@ -284,7 +298,7 @@ def _tell_exam(request: Request, bundle: Bundle, examined: Examined, tell: Tell)
 
 def _refused(request: Request, name: str, before: Bundle | None, refusal: EdgeError) -> Step:
     """A held name, and too little room, do not speak against the model."""
-    ours = isinstance(refusal, Refused) and refusal.code not in ("held", "downgrade")
+    ours = isinstance(refusal, Refused) and refusal.code not in ("held", "ota_held", "downgrade")
     try:
         manifest = open_bundle(request.folder).manifest
         target = Version(manifest.version, manifest.sha256)

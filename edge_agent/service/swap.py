@@ -71,6 +71,7 @@ class Reach:
     watch: Callable[[], Watch]
     rebuild: Callable[[], None]
     celsius: Callable[[], float | None]
+    held: Callable[[], bool]  # `ota.hold`
 
 
 class Swap:
@@ -99,6 +100,7 @@ class Swap:
                 every=bool(runners),
                 begun=bool(runners),
                 downgrade=wish.downgrade,
+                held=self._reach.held(),
                 terms=wish.terms,
                 order=wish.order,
                 baseline={each.name: each.showing().document() for each in runners},

@@ -11,8 +11,8 @@ import yard
 from edge_agent.bundles import slots
 from edge_agent.bundles.guess import NO_WISH
 from edge_agent.errors import Refused
-from edge_agent.policy.ota import Verdict
-from edge_agent.service.charge import CLI, Reason, go_back
+from edge_agent.policy.ota import Step, Verdict
+from edge_agent.service.charge import CLI, OTA, Reason, Request, go_back, take_charge
 from edge_agent.service.install import Activation, activate_model, import_model
 from edge_agent.service.marker import LastEnd
 from edge_agent.service.resume import begin, resume
@@ -122,4 +122,16 @@ def test_while_another_agent_is_at_work_nothing_is_touched(tmp_path: Path) -> No
         start.resume()
         assert yard.in_charge(tmp_path) == "2"
     start.resume()
+    assert yard.in_charge(tmp_path) == "1"
+
+
+def test_ota_hold_lets_nothing_take_charge_by_itself_and_speaks_against_nobody(
+    tmp_path: Path,
+) -> None:
+    yard.installed(tmp_path, "1", "2")
+    folder = tmp_path / "models/yard/2-x"
+    told: list[Step] = []
+    with pytest.raises(Refused, match=r"nothing takes charge by itself \(ota\.hold\)"):
+        take_charge(Request(folder, OTA, (), held=True), tmp_path, told.append)
+    assert [(step.step, step.verdict) for step in told] == [("refused", Verdict.WAITING)]
     assert yard.in_charge(tmp_path) == "1"
