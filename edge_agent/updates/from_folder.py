@@ -40,7 +40,8 @@ class FolderOpener:
 
     def _plain(self, path: Path) -> BinaryIO:
         try:
-            root, real = self._folder.resolve(strict=True), path.resolve()
+            root = os.path.realpath(self._folder)
+            real = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError at a circle
             if not real.is_relative_to(root):
                 raise _absent(path, "lies outside of the repository")
             handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
