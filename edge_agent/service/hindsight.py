@@ -12,13 +12,15 @@ from typing import Any
 
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import decision_document, rfc3339
+from edge_agent.service.journal import QUIET_S, is_quiet
 from edge_agent.service.ledger import frames_document
 from edge_agent.service.moments import duration
 from edge_agent.store.query import Reader
 from edge_agent.store.rows import FramesRow, Judged, StoredEvent
 from edge_agent.types import Ledger
 
-#: What lies further away than this says nothing about the moment that was asked for.
+#: What lies further away than this says nothing about the moment that was asked for, unless it
+#: stands for a quiet time (journal.py) in which the agent was at work.
 NEAR_S = 60.0
 #: So many entries are looked through on each side; every ten seconds leave one per rule and reason.
 LOOKED_THROUGH = 400
@@ -60,15 +62,15 @@ class Hindsight:
 
 def hindsight(reader: Reader, pipeline: str, time: float, now: float) -> Hindsight:
     """Everything that the store of `reader` knows of that moment."""
+    row = reader.window_at(pipeline, time)
+    window = None if row is None or row.unaccounted_s else row
     near = [
         judged
         for judged in reader.near(pipeline, time, LOOKED_THROUGH)
-        if abs(judged.time - time) <= NEAR_S
+        if abs(judged.time - time) <= (QUIET_S if window and is_quiet(judged) else NEAR_S)
     ]
     misses = _closest((judged for judged in near if judged.kind == "miss"), time)
     skips = _closest((judged for judged in near if judged.kind == "skip"), time)
-    row = reader.window_at(pipeline, time)
-    window = None if row is None or row.unaccounted_s else row
     return Hindsight(
         pipeline=pipeline,
         time=time,

@@ -34,7 +34,7 @@ KEY = "redo"
 #: What is written is a multiple of it: a sector goes to the disk alone where the disk allows.
 SECTOR, PAGE = 512, 4096
 #: A group that does not fit is committed.
-MOST_BYTES = 64 * PAGE
+MOST_BYTES = 32 * PAGE
 _MAGIC = b"redo"
 #: Magic, crc of the rest, store, group, index, the sector that it was rounded up to, length.
 _HEADER = struct.Struct("<4sI36sQIII")

@@ -61,16 +61,18 @@ def test_of_each_rule_and_each_reason_the_closest_is_told(tmp_path: Path) -> Non
         tmp_path,
         500.0,
         Batch(
+            frames=(FramesRow("p", 480.0, 540.0, 5, {}),),
             judged=(
                 miss("a", 440.5, stop("label")),
                 miss("a", 470.0, stop("score"), stop("zone")),
                 miss("a", 505.0, stop("score")),
                 miss("b", 495.0, stop("score"), stop("zone"), stop("dwell")),
-                miss("c", 561.0, stop("label")),  # too far
+                miss("c", 801.0, stop("label")),  # too far
+                miss("d", 561.0, *[stop("score")] * 3),  # a near one, and too far
                 skip(480.0, "rate"),
                 skip(490.0, "motion"),
                 skip(499.0, "rate"),
-            )
+            ),
         ),
     )
     assert [(each.rule, each.time) for each in found.misses] == [("b", 495.0), ("a", 505.0)]

@@ -30,8 +30,17 @@ def kept(*outcomes: Outcome) -> list[tuple[float, int]]:
     return [(entry.time, len(entry.decisions)) for entry in journal.take()]
 
 
-def test_a_quiet_minute_leaves_one_entry() -> None:
-    assert kept(*(inferred(600.0 + second, 3) for second in range(120))) == [(600, 3), (660, 3)]
+def test_five_quiet_minutes_leave_one_entry() -> None:
+    assert kept(*(inferred(600.0 + second, 3) for second in range(600))) == [(600, 3), (900, 3)]
+
+
+def test_they_do_also_when_it_is_taken_every_minute_and_near_ones_are_always_kept() -> None:
+    journal, found = Journal("people"), []
+    for minute in range(10):
+        journal.add(inferred(600.0 + 60 * minute, 5 if minute == 3 else 2))
+        journal.add(skipped(601.0 + 60 * minute, Skip.MOTION))
+        found += [(entry.time, entry.kind) for entry in journal.take()]
+    assert found == [(600, "miss"), (601, "skip"), (780, "miss"), (900, "miss"), (901, "skip")]
 
 
 def test_near_misses_are_kept_every_ten_seconds_the_nearest_of_each() -> None:
@@ -39,10 +48,18 @@ def test_near_misses_are_kept_every_ten_seconds_the_nearest_of_each() -> None:
     assert kept(*near) == [(600, 4), (617, 5), (620, 4)]
 
 
-def test_each_reason_of_a_skip_leaves_one_entry_a_minute() -> None:
+def test_each_reason_of_a_skip_leaves_one_entry_in_five_minutes() -> None:
     reasons = (Skip.MOTION, Skip.RATE)
-    outcomes = [skipped(600.0 + second, reasons[second % 2]) for second in range(90)]
-    assert kept(*outcomes) == [(600, 1), (601, 1), (660, 1), (661, 1)]
+    outcomes = [skipped(600.0 + second, reasons[second % 2]) for second in range(390)]
+    assert kept(*outcomes) == [(600, 1), (601, 1), (900, 1), (901, 1)]
+
+
+def test_a_quiet_entry_that_could_not_be_written_is_offered_again() -> None:
+    journal = Journal("people")
+    journal.add(inferred(600.0, 2))
+    journal.give_back(journal.take())
+    journal.add(inferred(661.0, 2))
+    assert [entry.time for entry in journal.take()] == [600.0]
 
 
 def test_what_could_not_be_written_is_offered_again_with_what_came_since() -> None:
