@@ -22,7 +22,7 @@ from edge_agent.service.receipt import acknowledge
 from edge_agent.service.runner import Runner
 from edge_agent.store.evidence import save_still
 from edge_agent.store.labels import Label
-from edge_agent.store.query import open_reader
+from edge_agent.store.query import reader_beside
 from edge_agent.store.record import Store
 from edge_agent.uplink.inbox import Handler
 
@@ -79,7 +79,7 @@ def _ping(reach: Reach) -> dict[str, Any]:
 
 def _detail(reach: Reach, event: str) -> dict[str, Any]:
     """`event/1` whole, with the decisions that led to it."""
-    with open_reader(reach.state) as reader:
+    with reader_beside(reach.store.database) as reader:
         stored = reader.event(event)
     return event_document(stored.event, stored.about)
 
@@ -131,7 +131,7 @@ def _ack(reach: Reach, args: Mapping[str, Any]) -> dict[str, Any]:
     except stick.Damaged as fault:
         raise Refused(f"the receipt is damaged: {fault}") from None
     reach.store.database.commit()  # the reader is to see what was deferred
-    with open_reader(reach.state) as reader:
+    with reader_beside(reach.store.database) as reader:
         done = acknowledge(reach.store, reader, receipt)
     return {"confirmed": done.confirmed, "known": done.known, "gone": done.gone}
 
@@ -139,7 +139,7 @@ def _ack(reach: Reach, args: Mapping[str, Any]) -> dict[str, Any]:
 def _label(reach: Reach, event: str, label: object) -> dict[str, Any]:
     if not isinstance(label, bool):
         raise UsageError("args has no label, true or false", 'write {"event": ID, "label": true}')
-    with open_reader(reach.state) as reader:
+    with reader_beside(reach.store.database) as reader:
         found = reader.event(event).event.id
     reach.store.label(Label(found, label, reach.told(reach.now()), "mqtt"))
     return {"event": found, "label": label}

@@ -8,6 +8,7 @@ through `disk_errors`. Read `redo.py` for the log, `db.py` for opening, `record.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ class Database:
         self._patience_s: float | None = None
         self._is_hasty = False
         (self.log_pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+        self.log_index = LogIndex(path)
         self.refusal: EdgeError | None = None  # why the disk took no writes at the last attempt
 
     @contextmanager
@@ -258,6 +260,30 @@ class Database:
             finally:
                 self._redo.close()
                 self.connection.close()
+                self.log_index.close()
+
+
+class LogIndex:
+    """The first bytes of the log's index, for `wal.py`. It stays open: closing it would take away
+    the locks that SQLite has on it for this process (https://www.sqlite.org/howtocorrupt.html)."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}-shm")
+        self._file: int | None = None
+
+    def read(self, size: int) -> bytes:
+        """Empty where there is no index yet."""
+        here = inode(self._path)
+        if self._file is not None and here != os.fstat(self._file).st_ino:
+            self.close()  # the database went on in a new file (renew.py)
+        if self._file is None and here is not None:
+            self._file = os.open(self._path, os.O_RDONLY)
+        return b"" if self._file is None else os.pread(self._file, size, 0)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def inode(path: Path) -> int | None:

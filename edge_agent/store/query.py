@@ -21,6 +21,7 @@ from edge_agent.store import audit, coverage, decisions, events, labels, ledger,
 from edge_agent.store.audit import Told
 from edge_agent.store.db import (
     FILE,
+    Database,
     connect,
     device,
     has_name,
@@ -78,6 +79,13 @@ def open_reader(state: Path) -> Reader:
             connection.close()
             raise
     return Reader(path, connection)
+
+
+def reader_beside(database: Database) -> Reader:
+    """For the process that writes it: SQLite alone opens the file. Whoever closes one of SQLite's
+    takes away its locks (https://www.sqlite.org/howtocorrupt.html, 2.2). Raises EdgeError."""
+    with disk_errors(database.path):
+        return Reader(database.path, _connect(database.path))
 
 
 class Reader:

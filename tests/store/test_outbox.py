@@ -213,10 +213,9 @@ def test_the_scribe_writes_what_was_acknowledged_and_the_log_before_it_is_full(
         assert in_file(state) == 10
         store.outbox.acknowledge([3, 4, 5])
         eventually(lambda: in_file(state) == 5, "the scribe writes")
-        path = store.database.path
-        while wal.to_copy(path) < wal.EARLY * 200:
+        while wal.to_copy(store.database) < wal.EARLY * 200:
             store.keep_wear("x" * 2000)
-        eventually(lambda: wal.to_copy(path) < 100, "the scribe copies the log")
+        eventually(lambda: wal.to_copy(store.database) < 100, "the scribe copies the log")
         stop.set()
         scribe.join(20)
         store.outbox.acknowledge([6, 7, 8, 9, 10])
