@@ -124,6 +124,8 @@ class Device:
             pause=lambda name: {},
             resume=lambda name: {},
             resent=lambda: publisher.resend(),
+            check=dict,
+            rollback=lambda args: {},
         )
         inbox = Inbox(who.base, handlers(Allowed(commands), reach))
         publisher = Publisher(broker, who, self.store.outbox, FakeClock(NOW), inbox)

@@ -17,7 +17,7 @@ from edge_agent.cli.options import (
     state_option,
     to_type,
 )
-from edge_agent.errors import UsageError
+from edge_agent.errors import NotRunning, UsageError
 from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
@@ -102,6 +102,35 @@ def status(config: Path | None, state: Path | None, as_json: bool) -> None:
         click.echo(dump(_status_document(here, checked, time.time())))
     else:
         _say_status(here, checked, time.time())
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@config_option
+@state_option
+@json_option
+def install(folder: Path, config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Carry out what the repository on a stick (FOLDER) orders this device.
+
+    As a rollout over the network does, but at once, whatever the apply window says: the signatures,
+    the bundle, its golden set and the pinned cases are tried first. Where the agent runs it swaps
+    between two frames, on probation; else at its next start.
+    """
+    from edge_agent.policy.documents import dump
+    from edge_agent.service.control import ask
+
+    here = _here(config, state)
+    place = folder.absolute()
+    try:
+        done = ask(here.state, "ota-install", path=str(place))
+    except NotRunning:
+        from edge_agent.service.ota_install import install as carry_out
+
+        done = carry_out(here.config, existing_config(config), here.device, here.state, place)
+    if as_json:
+        click.echo(dump({"schema": "ota-installed/1", **done}))
+        return
+    click.echo("\n".join(done["done"]) or f"nothing in {folder} is ordered for {here.device}")
 
 
 # --- below: this device ---------------------------------------------------------------------------

@@ -14,8 +14,11 @@ from typing import Any
 
 from edge_agent.frozen import frozen
 
-#: Those that can be allowed. `ota-check` and `rollback` come with the updates.
-NAMES = ("ping", "detail", "snapshot", "resend", "pause", "resume", "ack", "label")
+#: Those that can be allowed.
+NAMES = (
+    "ping", "detail", "snapshot", "resend", "pause", "resume", "ack", "label",
+    "ota-check", "rollback",
+)  # fmt: skip
 #: A larger command is none.
 LARGEST = 65_536
 #: Also the last level of the topic `reply/<id>`, hence no wildcards and no slashes.

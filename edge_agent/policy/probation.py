@@ -30,6 +30,8 @@ GUARDRAILS: Mapping[str, float] = {
 }
 #: Inferred frames from which on a median, and a distribution, say something.
 FEWEST, ENOUGH = 20, 100
+#: Frames in a row are much alike: what a scene shows in less time says nothing of what it shows.
+SCENE_S = 300.0
 #: Looks at the board, one a second.
 LOOKS = 60
 #: Seconds of a predecessor that tell how many events are usual.
@@ -151,8 +153,11 @@ def measure(before: Showing | None, now: Showing) -> dict[str, float]:
     if before is None:
         return found
     if before.seconds >= USUAL_S and now.seconds > 0:
-        found["event_ratio"] = round(_event_ratio(before, now), 3)
+        found["event_ratio"] = round(
+            excess(now.events, before.events / before.seconds * now.seconds), 3
+        )
     enough = min(before.frames, now.frames) >= ENOUGH
+    enough = enough and min(before.seconds, now.seconds) >= SCENE_S
     if before.best is not None and now.best is not None and enough:
         found["score_shift"] = round(apart(before.best, now.best), 3)
     was, is_ = quantile(before.invoke, 0.5), quantile(now.invoke, 0.5)
@@ -166,9 +171,9 @@ def measure(before: Showing | None, now: Showing) -> dict[str, float]:
     return found
 
 
-def _event_ratio(before: Showing, now: Showing) -> float:
-    expected = before.events / before.seconds * now.seconds
-    beyond_chance = now.events - CHANCE * math.sqrt(expected) - FEW
+def excess(events: int, expected: float) -> float:
+    """Events as a ratio of those that were expected, less what chance explains; 0 below that."""
+    beyond_chance = events - CHANCE * math.sqrt(expected) - FEW
     return max(0.0, beyond_chance) / max(1.0, expected)
 
 

@@ -39,6 +39,8 @@ class Known:
     activated: float | None = None  # the last time
     activations: int = 0
     interruptions: int = 0  # probations in a row that an end from outside cut short
+    rollout: str | None = None  # that it last took charge by; None: by hand
+    sent_back: bool = False  # by a person or a guardrail, since it was last put in charge
 
 
 @frozen
@@ -143,7 +145,14 @@ class Slots:
         if slot == self.committed and slot != self.active:
             return self.with_back(slot, now)
         known = self.known.get(slot, Known())
-        known = replace(known, activated=now, activations=known.activations + 1)
+        order = probation.order if probation is not None else None
+        known = replace(
+            known,
+            activated=now,
+            activations=known.activations + 1,
+            rollout=None if order is None else order.rollout,
+            sent_back=False,
+        )
         before = self.committed
         return replace(
             self,
@@ -153,6 +162,17 @@ class Slots:
             probation=probation,
             known={**self.known, slot: known},
         )
+
+    def with_candidate(self, slot: str) -> Slots:
+        """It waits for an order to put it in charge, in the place of another that did."""
+        return self if slot in (self.active, *self.broken) else replace(self, candidate=slot)
+
+    def with_sent_back(self) -> Slots:
+        """Nobody wants the active one: no order puts it in charge again."""
+        if self.active is None:
+            return self
+        known = replace(self.known.get(self.active, Known()), sent_back=True)
+        return replace(self, known={**self.known, self.active: known})
 
     def with_begun(self) -> Slots:
         """A process puts it in charge now."""
@@ -314,7 +334,10 @@ def _one(kind: type[Any], data: Any) -> Any:
     values = {each.name: data[each.name] for each in fields(kind) if each.name in data}
     for each in fields(kind):
         value, said = values.get(each.name, 0), str(each.type)
-        right = {"str": str, "int": int, "float": int | float, "float | None": int | float | None}
+        right = {
+            "str": str, "int": int, "float": int | float, "bool": bool,
+            "float | None": int | float | None, "str | None": str | None,
+        }  # fmt: skip
         if each.name in values and said in right and not isinstance(value, right[said]):
             return None
     try:

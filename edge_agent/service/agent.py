@@ -31,7 +31,7 @@ from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
-from edge_agent.service.charge import CLI
+from edge_agent.service.charge import CLI, COMMAND
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import KEEPING, Keeper
@@ -60,6 +60,7 @@ from edge_agent.uplink.publisher import Publisher
 
 if TYPE_CHECKING:
     from edge_agent.service.metrics import Textfile
+    from edge_agent.service.updater import Updater
 
 log = logging.getLogger("edge_agent.agent")
 
@@ -94,6 +95,7 @@ class Agent:
         self._hurried = False
         self._saves_s = HURRY_S  # so long a hurried stop may take
         self._spending: Spending | None = None  # where a budget is set
+        self._updater: Updater | None = None  # the last to start
         self._inbox: Inbox | None = None  # commands by MQTT, where any is allowed
         self._notifier = Notifier()
         self._reload_wanted = threading.Event()
@@ -128,11 +130,11 @@ class Agent:
             proof = Proof(store, self._surroundings, self._house.covered)
             proof.resume()
             beside = self._starting.beside
-            story = Story(store, self._surroundings.now, self._house.committed)
+            self._story = Story(store, self._surroundings.now, self._house.committed)
             for step in self._starting.resumed:
-                story.tell(step)
+                self._story.tell(step)
             self._watch = Watch(self._config, beside, self._house, stood_in.notices)
-            self._swap_of = self._new_swap(story)
+            self._swap_of = self._new_swap()
             self._housekeeping = Housekeeping(
                 self._house, lambda: self._watch, self._publisher, proof, lost
             )
@@ -173,8 +175,11 @@ class Agent:
         keeper = Keeper(self._house, self._state, lambda: self._config.store)
         self._upkeep.start("keeper", keeper.run, keeper.beat)
         self._upkeep.start("scribe", Scribe(self._store).run)
-        if self._publisher is not None:  # last: what it loads, the first frame does not wait for
+        # Last: what these load, the first frame does not wait for.
+        if self._publisher is not None:
             self._uplink.start("publisher", self._publisher.run, self._publisher.beat)
+        self._updater = updater = self._new_updater()
+        self._upkeep.start("updates", updater.run, updater.beat)
         identity = self._store.identity
         log.info(
             "started version=%s store=%s boot=%d pipelines=%d",
@@ -286,16 +291,40 @@ class Agent:
             spending=self._spending,
         )
 
-    def _new_swap(self, story: Story) -> Swap:
+    def _new_swap(self) -> Swap:
         return Swap(
             SwapReach(
                 self._state,
                 self._config_path,
-                story,
+                self._story,
                 lambda: self._watch,
                 self._rebuild,
                 lambda: self._surroundings.board.celsius,
                 lambda: self._config.ota is not None and self._config.ota.hold,
+            )
+        )
+
+    def _new_updater(self) -> Updater:
+        """Also without a repository: a stick may come."""
+        from edge_agent.service.obey import Here
+        from edge_agent.service.updater import House as UpdaterHouse
+        from edge_agent.service.updater import Updater
+
+        here = Here(
+            self._state,
+            (self._device(), self._config.device.tags),
+            lambda: None if self._config.ota is None else self._config.ota.window,
+            lambda: self._surroundings.calendar.tz,
+            lambda: self._surroundings.calendar.synced,
+        )
+        return Updater(
+            UpdaterHouse(
+                here,
+                lambda: self._config,
+                self._config_path,
+                lambda: self._watch,
+                self._swap_of,
+                self._story,
             )
         )
 
@@ -341,6 +370,8 @@ class Agent:
             pause=self.pause,
             resume=self.resume,
             resent=self._resend,
+            check=lambda: self._updates().check_now(),
+            rollback=lambda args: self._rolled_back(args, COMMAND),
         )
         return Inbox(base, handlers(allowed, reach))
 
@@ -363,6 +394,8 @@ class Agent:
             "commit": lambda args: self.commit(),
             "activate": self._activate,
             "rollback": lambda args: self._rolled_back(args, CLI),
+            "ota-check": lambda args: self._updates().check_now(),
+            "ota-install": lambda args: self._updates().install(Path(str(args["path"]))),
         }
 
     def status(self) -> dict[str, Any]:
@@ -396,6 +429,11 @@ class Agent:
     def _rolled_back(self, args: Mapping[str, Any], who: str) -> dict[str, Any]:
         bundle = self._swap_of.back(str(args["name"]), reason_of(args, who))
         return {"name": bundle.name, "version": bundle.manifest.version}
+
+    def _updates(self) -> Updater:
+        if self._updater is None:
+            raise EdgeError("the agent is still starting", "try again in a moment")
+        return self._updater
 
     def reload(self) -> dict[str, Any]:
         """Read the configuration again; with a wrong one the last good one stays in charge.

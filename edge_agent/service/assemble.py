@@ -71,6 +71,7 @@ class Assembled:
     pipeline: Pipeline
     about: About
     canonical: str  # the text behind config_sha256
+    ident: Ident
 
 
 def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembled:
@@ -94,7 +95,7 @@ def assemble(config: Config, name: str, site: Site, clock: Stopwatch) -> Assembl
     sha = config_sha256(config, name, model.sha256)
     about = About(model.name, model.version, model.sha256, engine.name, sha)
     text = canonical(config, name, model.sha256)
-    return Assembled(spec, bundle, model, choice, engine, pipeline, about, text)
+    return Assembled(spec, bundle, model, choice, engine, pipeline, about, text, site.ident)
 
 
 def goes_on(old: Assembled, new: Assembled) -> bool:

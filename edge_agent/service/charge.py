@@ -127,6 +127,7 @@ class Reason:
     broken: bool = False
     interrupted: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict)
+    order: Order | None = None  # that asks for it
 
 
 def go_back(name: str, reason: Reason, state: Path, tell: Tell) -> Bundle:
@@ -135,7 +136,9 @@ def go_back(name: str, reason: Reason, state: Path, tell: Tell) -> Bundle:
     Raises UsageError where there is nobody to go back to.
     """
     found, now = slots.read_slots(state, name), time.time()
-    leaving, order = in_charge(name, state), found.probation.order if found.probation else None
+    leaving, order = in_charge(name, state), reason.order
+    if order is None and found.probation is not None:
+        order = found.probation.order
     leaving_slot = found.active
 
     def by(found: Slots) -> Slots:
@@ -146,6 +149,8 @@ def go_back(name: str, reason: Reason, state: Path, tell: Tell) -> Bundle:
             found = found.with_broken(found.active, Broken(reason.text, now, sha256))
         if reason.interrupted:
             found = found.with_interrupted()
+        elif reason.who != OTA:  # an aborted order puts nothing in charge by itself
+            found = found.with_sent_back()
         back = found.back_to(lambda slot: _usable(name, slot, state))
         if back is None:
             raise UsageError(

@@ -44,6 +44,8 @@ class Reach:
     pause: Callable[[str | None], dict[str, Any]]
     resume: Callable[[str | None], dict[str, Any]]
     resent: Callable[[], None]  # told that rows which were sent wait once more
+    check: Callable[[], dict[str, Any]]  # the repository of models, as soon as possible
+    rollback: Callable[[Mapping[str, Any]], dict[str, Any]]  # {"name", "reason"}
 
 
 def handlers(allowed: Allowed, reach: Reach) -> dict[str, Handler]:
@@ -57,6 +59,8 @@ def handlers(allowed: Allowed, reach: Reach) -> dict[str, Handler]:
         "resume": lambda args: reach.resume(_maybe_text(args, "pipeline")),
         "ack": lambda args: _ack(reach, args),
         "label": lambda args: _label(reach, _text(args, "event"), args.get("label")),
+        "ota-check": lambda args: reach.check(),
+        "rollback": lambda args: reach.rollback({**args, "name": _text(args, "name")}),
     }
     return {name: every[name] for name in allowed.names}
 

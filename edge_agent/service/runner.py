@@ -23,6 +23,7 @@ from edge_agent.service.ledger import Account
 from edge_agent.service.marker import Grip, fingerprint
 from edge_agent.service.meter import Effort, Meter, Rate
 from edge_agent.service.recorder import Recorder
+from edge_agent.service.shadow import Shadow
 from edge_agent.service.still import Still
 from edge_agent.store.rows import Judged
 from edge_agent.types import Event, Frame, Outcome, Priority, Skip
@@ -72,6 +73,7 @@ class Runner:
         self._next: Assembled | None = None  # another model, which takes charge between two frames
         self._followed = threading.Event()
         self._gauge = Gauge(monotonic(), scored=_is_scored(assembled))
+        self.shadow: Shadow | None = None  # of a candidate that sees what this one sees
 
     @property
     def failure(self) -> str:

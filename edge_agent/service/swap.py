@@ -96,7 +96,7 @@ class Swap:
             request = Request(
                 folder,
                 wish.who,
-                self._plans(name, folder),
+                self.plans(name, folder),
                 every=bool(runners),
                 begun=bool(runners),
                 downgrade=wish.downgrade,
@@ -182,7 +182,7 @@ class Swap:
         used = {each.assembled.spec.model for each in self._reach.watch().runners.values()}
         return tuple(name for name in slots.stated_names(self._state) if name in used)
 
-    def _plans(self, name: str, folder: Path) -> tuple[Plan, ...]:
+    def plans(self, name: str, folder: Path) -> tuple[Plan, ...]:
         """What its pipelines will run it on; where it has none, whatever takes it."""
         sha256 = sha256_in(folder)
         runners = self._reach.watch().of_model(name)

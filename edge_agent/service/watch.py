@@ -168,6 +168,9 @@ class Watch:
             windows.add(outcome, surroundings.now() - outcome.frame.time)
             lookout.lying = bool(runner.known.wrong)
             lookout.show(outcome, around.calendar)
+            if runner.shadow is not None:
+                invoke_s = runner.assembled.pipeline.laps.seconds.get("invoke", 0.0)
+                runner.shadow.offer(outcome, around, invoke_s * 1000)
 
         return show
 
@@ -179,6 +182,11 @@ class Watch:
             self._house.surroundings.standstill,
         )
         return Lookout(rules, now, standstill, before)
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self._house.state
 
     def of_model(self, name: str) -> tuple[Runner, ...]:
         """The pipelines that name a model."""

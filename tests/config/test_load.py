@@ -265,7 +265,7 @@ IN_A_FILE = [
      "discovery, drain, budget, state, commands (did you mean host?)"),
     (SCENE + "mqtt: {host: h, commands: [ping, pong]}", '3:27: mqtt.commands: "pong" is no command '
      "(did you mean ping?), allowed: a list of ping, detail, snapshot, resend, pause, resume, ack, "
-     "label, or {snapshot: {publish: true}}"),
+     "label, ota-check, rollback, or {snapshot: {publish: true}}"),
     (SCENE + "mqtt: {host: h, commands: [ping, ping]}", "3:27: mqtt.commands: ping stands here "
      "twice"),
     (SCENE + "mqtt: {host: h, commands: [{snapshot: {publish: 1}}]}", "3:27: mqtt.commands: "

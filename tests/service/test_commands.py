@@ -54,6 +54,8 @@ class World:
             pause=lambda name: self._said("pause", name),
             resume=lambda name: self._said("resume", name),
             resent=lambda: self.resent.append(self.pending),
+            check=dict,
+            rollback=dict,
         )
 
     def _said(self, what: str, name: str | None) -> dict[str, Any]:

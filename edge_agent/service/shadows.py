@@ -1,0 +1,172 @@
+"""Shadows of one candidate, one beside each pipeline that runs a model of its name.
+
+The verdict is that of the pipeline that speaks against it most. Read `shadow.py` first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge_agent.bundles.bundle import Bundle
+from edge_agent.engines.choice import choose
+from edge_agent.engines.measure import kept
+from edge_agent.frozen import frozen
+from edge_agent.host.process import pss_mb
+from edge_agent.pipeline.bystander import Bystander
+from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.rollout import Shadowing
+from edge_agent.policy.shadow import Tally, Verdict
+from edge_agent.service.assemble import parts_of
+from edge_agent.service.models import open_model
+from edge_agent.service.runner import Runner, stopwatch
+from edge_agent.service.shadow import Pair, Shadow
+from edge_agent.service.watch import Watch
+
+log = logging.getLogger("edge_agent.shadow")
+
+#: A candidate's thread ends within one look.
+STOP_S = 2.0
+_BOXED = frozenset({"ssd", "yolo", "fomo", "pose", "segmentation"})
+
+
+@frozen
+class Ended:
+    """What became of a candidate's shadows. `document` is `shadow/1`."""
+
+    sha256: str
+    verdict: Verdict
+    document: dict[str, Any]
+
+
+class Shadows:
+    """One candidate at a time. One thread begins, looks and ends."""
+
+    def __init__(self, watch: Callable[[], Watch]) -> None:
+        self._watch = watch
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._beside: dict[str, tuple[Runner, Shadow]] = {}
+        self._said: dict[str, tuple[Verdict, Tally]] = {}
+        self._bundle: Bundle | None = None
+        self._memory_mb = 0.0
+
+    @property
+    def sha256(self) -> str | None:
+        """The candidate that is in the shadow now."""
+        return None if self._bundle is None else self._bundle.manifest.sha256
+
+    def begin(self, bundle: Bundle, shadowing: Shadowing, guardrails: Mapping[str, float]) -> int:
+        """Beside each pipeline of its name; how many there are. Raises Refused, NoRoom of the
+        model; nothing is left running then."""
+        self.end()
+        before = pss_mb()
+        runners = self._watch().of_model(bundle.name)
+        shadows = [self._shadow(runner, bundle, shadowing, guardrails) for runner in runners]
+        self._memory_mb = max(0.0, pss_mb() - before)
+        self._stop = threading.Event()
+        for runner, shadow in zip(runners, shadows, strict=True):
+            self._beside[runner.name] = (runner, shadow)
+            runner.shadow = shadow
+            thread = threading.Thread(
+                target=shadow.run, args=(self._stop,), name=f"shadow {runner.name}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+        self._bundle = bundle if shadows else None
+        return len(shadows)
+
+    def look(self) -> Ended | None:
+        """The verdict, once every pipeline has its own; the shadows have ended then."""
+        bundle = self._bundle
+        if bundle is None:
+            return None
+        running = self._watch().runners
+        if any(running.get(name) is not runner for name, (runner, _) in self._beside.items()):
+            self.end()  # the pipelines were built anew: it begins once more
+            return None
+        if self._said.keys() != self._beside.keys():
+            return None
+        ended = Ended(
+            bundle.manifest.sha256, worst([verdict for verdict, _ in self._said.values()]),
+            self._document(bundle),
+        )  # fmt: skip
+        self.end()
+        return ended
+
+    def end(self) -> None:
+        """Stop them; more than once is fine."""
+        self._stop.set()
+        for runner, shadow in self._beside.values():
+            if runner.shadow is shadow:
+                runner.shadow = None
+        for thread in self._threads:
+            thread.join(STOP_S)
+        self._threads, self._beside, self._said, self._bundle = [], {}, {}, None
+
+    def _shadow(
+        self,
+        runner: Runner,
+        bundle: Bundle,
+        shadowing: Shadowing,
+        guardrails: Mapping[str, float],
+    ) -> Shadow:
+        old, state = runner.assembled, self._watch().state
+        spec = old.spec
+        plan = choose(spec.engine, spec.threads, kept(state, bundle.manifest.sha256)).plan  # type: ignore[arg-type]
+        opened = open_model(bundle, plan, state)
+        pair = Pair(
+            Bystander(parts_of(spec, old.model, old.engine, old.ident), stopwatch),
+            Bystander(parts_of(spec, opened.spec, opened.engine, old.ident), stopwatch),
+            boxed=opened.spec.family in _BOXED,
+            labelled=opened.spec.family == "classification",
+        )
+        name = runner.name
+
+        def done(verdict: Verdict, tally: Tally) -> None:
+            self._said[name] = (verdict, tally)
+
+        return Shadow(pair, shadowing, guardrails, done)
+
+    def _document(self, bundle: Bundle) -> dict[str, Any]:
+        pipelines = {
+            name: {
+                "verdict": "passed" if verdict.passed else "failed",
+                "reason": verdict.reason,
+                "frames": tally.frames,
+                "findings": {
+                    "active": tally.active.findings,
+                    "candidate": tally.candidate.findings,
+                    "both": tally.alike,
+                },
+                "would_be_events": {
+                    "active": tally.active.events,
+                    "candidate": tally.candidate.events,
+                },
+                "numbers": dict(verdict.numbers),
+            }
+            for name, (verdict, tally) in self._said.items()
+        }
+        return {
+            "schema": "shadow/1",
+            "name": bundle.name,
+            "version": bundle.manifest.version,
+            "sha256": bundle.manifest.sha256,
+            "ended": rfc3339(time.time()),
+            "memory_mb": round(self._memory_mb, 1),
+            "pipelines": pipelines,
+        }
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """The first that fails, with each number at its worst."""
+    numbers: dict[str, float] = {}
+    for verdict in verdicts:
+        for name, value in verdict.numbers.items():
+            least = min if name.startswith("least_") else max
+            numbers[name] = least(value, numbers.get(name, value))
+    failed = next((each for each in verdicts if not each.passed), None)
+    return Verdict(failed is None, "" if failed is None else failed.reason, numbers)

@@ -1,0 +1,204 @@
+"""Signed rollouts on the running device: when to look at the repository, and when to act.
+
+    check (a process of its own) - orders - one act after the other (`obey.py`) - reports
+
+Rules: the repository is looked at every `ota.check_every_s`, give or take a tenth, so that a fleet
+does not come at once; after a failure with back-off. Between two looks the last orders stand: a
+window opens, a shadow ends. What fails is tried again after a pause. Nothing here stops a frame.
+Read `obey.py` next.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge_agent.config.schema import Config, Ota
+from edge_agent.errors import EdgeError, NoRoom, Refused
+from edge_agent.frozen import frozen
+from edge_agent.policy.update import Do
+from edge_agent.policy.vigil import Beat
+from edge_agent.service.obey import Done, Here, Obey
+from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.shadows import Shadows
+from edge_agent.service.story import Story
+from edge_agent.service.swap import Swap
+from edge_agent.service.verdicts import Verdicts
+from edge_agent.service.watch import Watch
+from edge_agent.updates import errand
+from edge_agent.updates.built import built
+from edge_agent.updates.errand import Leash, Stopped
+from edge_agent.updates.offer import Target
+from edge_agent.updates.source import Now, Source, source_of
+
+log = logging.getLogger("edge_agent.updates")
+
+LOOK_S = 1.0
+#: After a failure, and doubled with each, up to `check_every_s`.
+AGAIN_S = 60.0
+#: What failed here is tried again after so long: a full disk is not emptied within seconds.
+PAUSE_S = 10.0
+#: A download has hours; what is really at work is the child, which bounds itself.
+ACT_S = 7 * 3600.0
+#: A person with a stick waits at the command line.
+STICK_S = 100.0
+#: From an offer to charge there are fewer acts than this for one model.
+MOST_ACTS = 6
+
+
+@frozen
+class House:
+    """What the updater needs of the agent."""
+
+    here: Here
+    config: Callable[[], Config]
+    config_path: Path
+    watch: Callable[[], Watch]
+    swap: Swap
+    story: Story
+
+
+class Updater:
+    """One for the running agent. `run` is its thread; any thread may ask for more."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._stop = threading.Event()
+        self._shadows = Shadows(house.watch)
+        reach = Reach(
+            state=house.here.state,
+            config_path=house.config_path,
+            charge=house.swap,
+            shadows=self._shadows,
+            verdicts=Verdicts(house.here.state),
+            tell=house.story.tell,
+            held=lambda: self._ota is not None and self._ota.hold,
+            stopped=lambda: self._stop.is_set(),
+        )
+        self._obey = Obey(
+            house.here,
+            Models(reach),
+            self._fetch,
+        )
+        self.beat = Beat("updates")
+        self._acting = threading.Lock()
+        self._wanted = threading.Event()  # somebody asks for a look now
+        self._failures = 0
+        self._due = 0.0
+        self._resting: dict[str, float] = {}  # until when a name is left alone, after a failure
+        self._said: dict[str, str] = {}  # of each name, what was logged last
+        self.failure: EdgeError | None = None  # of the last look
+
+    @property
+    def _ota(self) -> Ota | None:
+        return self._house.config().ota
+
+    def check_now(self) -> dict[str, Any]:
+        """The command `ota-check`: look as soon as possible; what is known of each order so far."""
+        self._wanted.set()
+        return {"orders": sorted(self._said.values())}
+
+    def install(self, folder: Path) -> dict[str, Any]:
+        """Carry out what the repository on a stick orders, without waiting for a window; what came
+        of it. Raises EdgeErrors."""
+        if not self._acting.acquire(timeout=PAUSE_S):
+            raise EdgeError("another update is under way", "try again when that has ended")
+        try:
+            source = self._at(str(folder))
+            offer = errand.check(source, self._house.here.now(), Leash(STICK_S, self._stop.is_set))
+            self._obey.take(source, offer.orders)
+            done = [each for name in self._obey.names() for each in acts(self._obey, name)]
+        finally:
+            self._acting.release()
+        return {"done": [each.words for each in done]}
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop`."""
+        self._stop = stop
+        every = self._ota.check_every_s if self._ota is not None else AGAIN_S
+        self._due = time.monotonic() + random.uniform(0, min(every / 10, AGAIN_S))
+        try:
+            while not stop.wait(LOOK_S):
+                self.beat.begin("carrying out an order", ACT_S)
+                with self._acting:
+                    self._turn()
+                self.beat.begin("waiting", STICK_S + ACT_S)
+        except Stopped:
+            pass
+        finally:
+            self._shadows.end()
+
+    def _turn(self) -> None:
+        due = self._wanted.is_set() or time.monotonic() >= self._due
+        if self._ota is not None and due:
+            self._wanted.clear()
+            self._look(self._ota)
+        ended = self._shadows.look()
+        if ended is not None:
+            self._obey.shadow_ended(ended)
+        for name in self._obey.names():
+            if time.monotonic() >= self._resting.get(name, 0.0):
+                self._act(name)
+
+    def _look(self, ota: Ota) -> None:
+        source = source_of(ota, self._house.here.state, built())
+        try:
+            offer = errand.check(source, self._house.here.now(), Leash(stopped=self._stop.is_set))
+        except EdgeError as fault:
+            self.failure = fault
+            pause = min(ota.check_every_s, AGAIN_S * 2**self._failures)
+            self._failures = min(self._failures + 1, 16)
+            log.warning("no check of the repository reason=%r", fault.message)
+        else:
+            self.failure, self._failures = None, 0
+            self._obey.take(source, offer.orders)
+            pause = ota.check_every_s
+        self._due = time.monotonic() + pause * random.uniform(0.9, 1.1)
+
+    def _act(self, name: str) -> None:
+        try:
+            done = self._obey.one(name)
+        except Refused as refusal:
+            self._say(name, f"refused here: {refusal.message}")
+        except EdgeError as fault:  # not the order's fault
+            self._resting[name] = time.monotonic() + (
+                AGAIN_S if isinstance(fault, NoRoom) else PAUSE_S
+            )
+            self._say(name, f"waits: {fault.message}")
+        else:
+            if done is not None:
+                self._say(name, done.words)
+
+    def _say(self, name: str, words: str) -> None:
+        if self._said.get(name) != words:  # once per change
+            self._said[name] = words
+            log.info("order model=%s %s", name, words)
+
+    def _fetch(self, source: Source, now: Now, target: Target, into: Path) -> Path:
+        leash = Leash(errand.FETCH_S, self._stop.is_set)
+        return errand.fetch(source, now, target, into, leash)
+
+    def _at(self, folder: str) -> Source:
+        ota = self._ota
+        if ota is not None:
+            return source_of(ota, self._house.here.state, built(), folder)
+        return replace(Source(folder, str(self._house.here.state)), built=built())
+
+
+def acts(obey: Obey, name: str) -> list[Done]:
+    """Act after act about one model until there is nothing to do now. Raises as an act does."""
+    done: list[Done] = []
+    for _ in range(MOST_ACTS):
+        one = obey.one(name, at_once=True)
+        if one is None:
+            break
+        done.append(one)
+        if one.act.do is Do.NOTHING:
+            break
+    return done

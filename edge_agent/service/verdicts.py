@@ -1,0 +1,80 @@
+"""What this device has found out about candidates, kept: refused, and how the shadow went.
+
+`ota/verdicts.json` of the state directory. It keeps a device from trying again what it has refused
+already; it never puts anything in charge. Damaged or gone, things are tried once more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_agent.policy.documents import dump
+from edge_agent.store.disk import write_durably
+
+FILE = "ota/verdicts.json"
+#: The oldest are forgotten first.
+MOST = 64
+
+
+class Verdicts:
+    """By the sha256 of the model or policy. One thread uses it."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / FILE
+        kept = _read(self._path)
+        self._refused: dict[str, str] = _texts(kept.get("refused"))
+        self._shadows: dict[str, dict[str, Any]] = _documents(kept.get("shadows"))
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why, by what."""
+        return self._refused
+
+    @property
+    def shadows(self) -> Mapping[str, Mapping[str, Any]]:
+        """`shadow/1` of each candidate whose shadow has ended."""
+        return self._shadows
+
+    def refuse(self, sha256: str, reason: str) -> None:
+        """Raises EdgeError where the disk takes nothing."""
+        self._refused = _newest(self._refused | {sha256: reason})
+        self._write()
+
+    def shadowed(self, sha256: str, document: dict[str, Any]) -> None:
+        """Raises EdgeError where the disk takes nothing."""
+        self._shadows = _newest(self._shadows | {sha256: document})
+        self._write()
+
+    def _write(self) -> None:
+        document = {"schema": "verdicts/1", "refused": self._refused, "shadows": self._shadows}
+        write_durably(self._path, f"{dump(document)}\n".encode())
+
+
+def shadow_of(state: Path, sha256: str) -> Mapping[str, Any] | None:
+    """How the shadow of a candidate went, for people."""
+    return Verdicts(state).shadows.get(sha256)
+
+
+def _newest(found: dict[str, Any]) -> dict[str, Any]:
+    return dict(list(found.items())[-MOST:])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _texts(kept: Any) -> dict[str, str]:
+    return {str(key): str(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def _documents(kept: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(kept, dict):
+        return {}
+    return {str(key): value for key, value in kept.items() if isinstance(value, dict)}
