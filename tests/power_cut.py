@@ -21,6 +21,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,26 +62,55 @@ def strace() -> str:
     return program
 
 
-def record(strace: str, command: Sequence[str | Path], folder: Path, seconds: float) -> Recording:
-    """Run the command until it ends, or SIGTERM after `seconds`; what it did below `folder`."""
+def record(
+    strace: str,
+    command: Sequence[str | Path],
+    folder: Path,
+    seconds: float,
+    enough: tuple[str, int] | None = None,
+) -> Recording:
+    """Run the command until it ends, or SIGTERM: after `seconds`, or when it has said `enough`
+    (so many lines with these words). What it did below `folder`."""
     log = folder.with_name(f"{folder.name}.strace")
     options = ["-f", "-y", "-xx", "-s", "4000000", "--seccomp-bpf", "-e", f"trace={CALLS}"]
     words = [strace, *options, "-o", str(log), *map(str, command)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    said: list[str] = []
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        listener = threading.Thread(target=_listen, args=(process, said, enough))
+        listener.start()
+        listener.join(seconds)
+        if listener.is_alive():
+            _terminate(process)
         try:
-            _, said = process.communicate(timeout=seconds)
+            process.wait(30)
         except subprocess.TimeoutExpired:
-            for child in _children(process.pid):
-                os.kill(child, signal.SIGTERM)
-            try:
-                _, said = process.communicate(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-    assert log.exists(), said.decode()
+            process.kill()
+            raise
+        listener.join()
+    assert log.exists(), "".join(said)
     ops = list(_ops(log, f"{folder}"))
-    assert ops, f"nothing was recorded: {said.decode()[-2000:]}"
+    assert ops, f"nothing was recorded: {''.join(said)[-2000:]}"
     return Recording(ops)
+
+
+def _listen(
+    process: subprocess.Popen[str], said: list[str], enough: tuple[str, int] | None
+) -> None:
+    """Until the end of the output, which is asked for when there was enough of it."""
+    heard = 0
+    for line in process.stdout or ():
+        said.append(line)
+        if enough is not None and enough[0] in line:
+            heard += 1
+            if heard == enough[1]:
+                _terminate(process)
+
+
+def _terminate(process: subprocess.Popen[str]) -> None:
+    for child in _children(process.pid):
+        os.kill(child, signal.SIGTERM)
 
 
 def _children(pid: int) -> list[int]:

@@ -26,6 +26,8 @@ from edge_agent.store.record import Store, open_store
 
 pytestmark = pytest.mark.slow
 
+#: Events that the recorded agent acknowledges before it is stopped.
+ENOUGH = 25
 #: Cuts of the short form; the long one has so many times more.
 SHORT = {"young": 200, "writer": 150, "calm": 150, "agent": 50}
 LONG = 20
@@ -65,7 +67,7 @@ def recorded(
         config = memory / "config.yaml"
         config.write_text(AGENT + squares())
         command = [sys.executable, "-m", "edge_agent", "run", "-c", config, "--state", state]
-        return state, record(strace, command, state, 8)
+        return state, record(strace, command, state, 120, ("event opened", ENOUGH))
 
     return run
 
