@@ -110,7 +110,7 @@ def by_http() -> None:
     server = subprocess.Popen(command, env={**os.environ, "CAMERA_FPS": str(FPS)})
     uri = f"http://127.0.0.1:{port}/video"
     try:
-        time.sleep(2)
+        cameras.wait_for(port)
         rounds = [
             (bare_camera_ms(uri), camera_ms(uri, ()), camera_ms(uri, (RATE,)))
             for _ in range(ROUNDS)

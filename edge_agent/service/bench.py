@@ -115,7 +115,7 @@ class _Turns:
     def _invoke(self) -> int:
         invoke, tensor, count = self._engine.invoke, self._tensor, 0
         until = time.perf_counter() + ROUND_S
-        while time.perf_counter() < until:
+        while not count or time.perf_counter() < until:  # once, however starved we are
             invoke(tensor)
             count += 1
         return count
@@ -181,12 +181,16 @@ class _Round:
     def __init__(self, frames: _Again) -> None:
         self._frames = frames
         self._until = time.perf_counter() + ROUND_S
+        self._any = False  # there is at least one, however starved we are
 
     def open(self) -> SourceInfo:
         return SourceInfo(None, None, FPS, None)
 
     def read(self) -> Frame | None:
-        return self._frames.read() if time.perf_counter() < self._until else None
+        if self._any and time.perf_counter() >= self._until:
+            return None
+        self._any = True
+        return self._frames.read()
 
     def close(self) -> None:
         """The next round goes on where this one ended."""
