@@ -1,4 +1,5 @@
-"""The folders of installed models: staged, moved into place, removed, and no more than are needed.
+"""The folders of installed models and policies: staged, moved into place, removed, and no more than
+are needed.
 
 Rules: what is being written is hidden, and gone unless it was installed; a folder is complete or
 not there; one that is being removed is first of all no bundle any more. Read `slots.py` first.
@@ -13,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent.bundles.bundle import MANIFEST
 from edge_agent.bundles.slots import (
     FILE,
+    MODELS,
+    Shelf,
     change,
     installed,
     installed_names,
-    models_folder,
     read_slots,
     sync,
 )
@@ -31,10 +32,10 @@ _ABANDONED_S = 3600
 
 
 @contextmanager
-def staging(state: Path, name: str) -> Iterator[Path]:
+def staging(state: Path, name: str, shelf: Shelf = MODELS) -> Iterator[Path]:
     """An empty folder beside the slots, hidden, so never listed. Unless it was installed it is
-    gone afterwards, and so is the model's folder when nothing else is in it. Raises OSError."""
-    parent = models_folder(state) / name
+    gone afterwards, and so is the name's folder when nothing else is in it. Raises OSError."""
+    parent = shelf.of(state, name)
     parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=_STAGED, dir=parent))
@@ -51,9 +52,17 @@ def install(state: Path, name: str, staged: Path, slot: str, *, replace: bool = 
 
     Raises UsageError when that slot exists, OSError.
     """
-    target = models_folder(state) / name / slot
+    target = MODELS.of(state, name) / slot
     if target.exists() and not replace:
         raise UsageError(f"model {name} {slot} is installed already", "edge-agent models list")
+    place(state, staged, target)
+    now = time.time()
+    change(state, name, lambda slots: slots.with_installed(slot, now))
+    return target
+
+
+def place(state: Path, staged: Path, target: Path) -> None:
+    """A finished folder becomes `target`, in the place of what was there. Raises OSError."""
     staged.chmod(0o755)
     for file in staged.iterdir():
         sync(file)
@@ -61,26 +70,23 @@ def install(state: Path, name: str, staged: Path, slot: str, *, replace: bool = 
     aside = None
     if target.exists():
         aside = Path(tempfile.mkdtemp(prefix=_STAGED, dir=target.parent))
-        target.rename(aside / slot)
+        target.rename(aside / target.name)
     staged.rename(target)
     # The names on the way to it, too: each may be new.
     for folder in (target.parent, target.parent.parent, state):
         sync(folder)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)
-    now = time.time()
-    change(state, name, lambda slots: slots.with_installed(slot, now))
-    return target
 
 
-def prune(state: Path, name: str) -> tuple[str, ...]:
+def prune(state: Path, name: str, shelf: Shelf = MODELS) -> tuple[str, ...]:
     """Remove every version that the slots do not need; their names. Raises OSError."""
-    kept = read_slots(state, name).kept
-    gone = [folder for folder in installed(state, name) if folder.name not in kept]
+    kept = read_slots(state, name, shelf).kept
+    gone = [folder for folder in installed(state, name, shelf) if folder.name not in kept]
     for folder in gone:
-        _remove(folder)
-    for half in (models_folder(state) / name).glob("[!.]*/"):
-        if not (half / MANIFEST).exists():  # a removal that was cut short
+        _remove(folder, shelf)
+    for half in shelf.of(state, name).glob("[!.]*/"):
+        if not (half / shelf.mark).exists():  # a removal that was cut short
             shutil.rmtree(half)
     return tuple(folder.name for folder in gone)
 
@@ -98,7 +104,7 @@ def remove(state: Path, name: str, slot: str | None = None) -> None:
         )
     slots = read_slots(state, name)
     if slot is None:
-        folder = models_folder(state) / name
+        folder = MODELS.of(state, name)
         (folder / FILE).unlink(missing_ok=True)  # first: half removed, it is in charge of nothing
         shutil.rmtree(folder)
     elif slot == slots.active:
@@ -119,8 +125,8 @@ def version_of(slot: str | None) -> str:
     return "the factory model" if slot is None else slot.rpartition("-")[0]
 
 
-def _remove(folder: Path) -> None:
-    (folder / MANIFEST).unlink()  # first: half removed, it is not listed
+def _remove(folder: Path, shelf: Shelf = MODELS) -> None:
+    (folder / shelf.mark).unlink()  # first: half removed, it is not listed
     shutil.rmtree(folder)
 
 

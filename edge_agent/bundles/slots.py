@@ -1,9 +1,10 @@
 """Installed models: `models/<name>/<version>-<hash>/` of the state directory, and which is active.
 
 `models/<name>/slots.json` is the one truth of what runs (`policy/slots.py` has its nouns and every
-change). Rules: a folder is complete or not there (written beside, hashed, synced, renamed, its
-folder synced); a change of the file is one rename under a lock, so a power cut leaves the old state
-or the new one. Reading makes nothing. Whoever writes gets OSError as the disk says it.
+change). Policies have the same in `policies/`: a `Shelf` says which is meant. Rules: a folder is
+complete or not there (written beside, hashed, synced, renamed, its folder synced); a change of the
+file is one rename under a lock, so a power cut leaves the old state or the new one. Reading makes
+nothing. Whoever writes gets OSError as the disk says it.
 Read `folders.py` next.
 """
 
@@ -20,7 +21,25 @@ from pathlib import Path
 
 from edge_agent.bundles.bundle import MANIFEST
 from edge_agent.errors import EdgeError
+from edge_agent.frozen import frozen
 from edge_agent.policy.slots import Slots, document, parse
+
+
+@frozen
+class Shelf:
+    """What has versions: its folder of the state directory, the file that makes one complete, and
+    what people call it."""
+
+    folder: str
+    mark: str
+    word: str
+
+    def of(self, state: Path, name: str = "") -> Path:
+        return state / self.folder / name
+
+
+MODELS = Shelf("models", MANIFEST, "model")
+POLICIES = Shelf("policies", "policy.yaml", "policy")
 
 FILE = "slots.json"
 #: A change takes as long as a sync does; who waits longer waits for a hanging disk.
@@ -29,13 +48,13 @@ _LOOK_S = 0.02
 
 
 def models_folder(state: Path) -> Path:
-    return state / "models"
+    return MODELS.of(state)
 
 
-def read_slots(state: Path, name: str) -> Slots:
+def read_slots(state: Path, name: str, shelf: Shelf = MODELS) -> Slots:
     """What is in charge of a name. A damaged or absent file: nothing is, nor what is not there."""
-    stated = stated_slots(state, name)
-    there = {folder.name for folder in installed(state, name)}
+    stated = stated_slots(state, name, shelf)
+    there = {folder.name for folder in installed(state, name, shelf)}
     return replace(
         stated,
         active=stated.active if stated.active in there else None,
@@ -46,30 +65,31 @@ def read_slots(state: Path, name: str) -> Slots:
     )
 
 
-def stated_slots(state: Path, name: str) -> Slots:
+def stated_slots(state: Path, name: str, shelf: Shelf = MODELS) -> Slots:
     """What the file says, whether or not those folders are there."""
     try:
-        return parse(json.loads((models_folder(state) / name / FILE).read_text("utf-8")))
+        return parse(json.loads((shelf.of(state, name) / FILE).read_text("utf-8")))
     except (OSError, ValueError):
         return Slots()
 
 
-def installed_names(state: Path) -> tuple[str, ...]:
-    folder = models_folder(state)
+def installed_names(state: Path, shelf: Shelf = MODELS) -> tuple[str, ...]:
+    folder = shelf.of(state)
     if not folder.is_dir():
         return ()
-    return tuple(sorted(entry.name for entry in folder.iterdir() if installed(state, entry.name)))
+    names = (entry.name for entry in folder.iterdir())
+    return tuple(sorted(name for name in names if installed(state, name, shelf)))
 
 
-def stated_names(state: Path) -> tuple[str, ...]:
+def stated_names(state: Path, shelf: Shelf = MODELS) -> tuple[str, ...]:
     """Every name with a file of slots, also where no version is left."""
-    return tuple(sorted(file.parent.name for file in models_folder(state).glob(f"[!.]*/{FILE}")))
+    return tuple(sorted(file.parent.name for file in shelf.of(state).glob(f"[!.]*/{FILE}")))
 
 
-def installed(state: Path, name: str) -> tuple[Path, ...]:
-    """Every complete version of a model, in order of their names."""
-    folder = models_folder(state) / name
-    return tuple(sorted(manifest.parent for manifest in folder.glob(f"[!.]*/{MANIFEST}")))
+def installed(state: Path, name: str, shelf: Shelf = MODELS) -> tuple[Path, ...]:
+    """Every complete version of a name, in order of their names."""
+    marked = shelf.of(state, name).glob(f"[!.]*/{shelf.mark}")
+    return tuple(sorted(mark.parent for mark in marked))
 
 
 def active_folders(state: Path) -> dict[str, Path]:
@@ -81,14 +101,14 @@ def active_folders(state: Path) -> dict[str, Path]:
     }
 
 
-def change(state: Path, name: str, by: Callable[[Slots], Slots]) -> Slots:
+def change(state: Path, name: str, by: Callable[[Slots], Slots], shelf: Shelf = MODELS) -> Slots:
     """Replace the slots by what `by` makes of them, while nobody else does. Raises OSError,
     EdgeError where somebody else never ends, and what `by` raises: then nothing is changed."""
-    with _locked(models_folder(state)):
-        before = read_slots(state, name)
+    with _locked(shelf.of(state)):
+        before = read_slots(state, name, shelf)
         after = by(before)
-        if after != before or not (models_folder(state) / name / FILE).exists():
-            _write(models_folder(state) / name, after)
+        if after != before or not (shelf.of(state, name) / FILE).exists():
+            _write(shelf.of(state, name), after)
     return after
 
 

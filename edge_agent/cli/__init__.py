@@ -32,6 +32,7 @@ COMMANDS = {
     "resume": "Go on inferring.",
     "reload": "Read the configuration again.",
     "models": "Import, list, test, measure and activate models.",
+    "policies": "Gates, zones and rules that came signed; which are in charge.",
     "sources": "List, find and test sources; a picture to aim by.",
     "outputs": "List the outputs, switch one by hand.",
     "doctor": "What could keep this device from working, and what to do.",

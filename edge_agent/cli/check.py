@@ -51,6 +51,8 @@ def command(config: Path | None, state: Path | None, as_json: bool) -> None:
 
 def document(report: Report) -> dict[str, Any]:
     """`check/1`."""
+    from edge_agent.service.overlay import policies_document
+
     return {
         "schema": "check/1",
         "file": printable(str(report.file)),
@@ -58,6 +60,8 @@ def document(report: Report) -> dict[str, Any]:
         "mistakes": [asdict(mistake) for mistake in report.mistakes],
         "warnings": [asdict(warning) for warning in report.warnings],
         "alerts": [asdict(alert) for alert in report.alerts],
+        "policies": policies_document(report.overlay),
+        "overridden": [asdict(each) for each in report.overridden],
     }
 
 
@@ -71,6 +75,7 @@ def say_faults(report: Report) -> None:
 
 def say_times(report: Report) -> None:
     say(f"{printable(str(report.file))}: no mistakes")
+    say_overlay(report)
     for pipeline, alerts in groupby(report.alerts, key=lambda alert: alert.pipeline):
         rules = list(alerts)
         what = what_comes(report, pipeline)
@@ -83,6 +88,19 @@ def say_times(report: Report) -> None:
         hot = f"hot, {rules[0].hot_fps:.4g}/s"  # by `thermal.min_fps`
         columns = ["rule", "priority", "worst time", hot]
         table(columns, [row(rule) for rule in rules], fold="rule")
+
+
+def say_overlay(report: Report) -> None:
+    """What lies over the file here: policies in charge, and what was set by hand."""
+    from edge_agent.cli.status import overridden_words
+    from edge_agent.service.overlay import policies_document
+
+    for each in policies_document(report.overlay):
+        for line in wrapped("policy   ", f"{each['name']} {each['version']} ({each['file']})"):
+            say(line)
+    for key in report.overridden:
+        for line in wrapped("by hand  ", overridden_words(asdict(key))):
+            say(line)
 
 
 def row(alert: AlertTime) -> tuple[str, str, str, str]:

@@ -55,7 +55,7 @@ def activate(
     def alone(tell: Tell) -> Bundle:
         return activate_model(name, slot, folder, Activation(downgrade), tell)
 
-    running = _asked(folder, "activate", alone, name=name, slot=slot, downgrade=downgrade)
+    running = asked(folder, "activate", alone, name=name, slot=slot, downgrade=downgrade)
     _say(name, folder, as_json, running=running)
 
 
@@ -76,7 +76,7 @@ def rollback(name: str, config: Path | None, state: Path | None, as_json: bool) 
     def alone(tell: Tell) -> Bundle:
         return go_back(name, reason, folder, tell)
 
-    running = _asked(folder, "rollback", alone, name=name)
+    running = asked(folder, "rollback", alone, name=name)
     _say(name, folder, as_json, running=running)
 
 
@@ -135,7 +135,7 @@ def say_entries(entries: tuple[Entry, ...]) -> None:
 # --- below ---------------------------------------------------------------------------------------
 
 
-def _asked(state: Path, command: str, alone: Callable[[Tell], object], **words: Any) -> bool:
+def asked(state: Path, command: str, alone: Callable[[Tell], object], **words: Any) -> bool:
     """Ask the running agent, or do it here; whether it runs. Raises what either says."""
     from edge_agent.service.control import ask
     from edge_agent.service.story import told_from_outside

@@ -92,6 +92,17 @@ def complete_model(
     return _those(names, incomplete)
 
 
+def complete_policy(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from edge_agent.bundles.slots import POLICIES, installed_names
+
+    try:
+        return _those(installed_names(_state(ctx), POLICIES), incomplete)
+    except EdgeError:
+        return []
+
+
 def complete_output(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

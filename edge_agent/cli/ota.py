@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from edge_agent.errors import NotRunning, UsageError
 from edge_agent.frozen import frozen
 
 if TYPE_CHECKING:
+    from edge_agent.config.effective import Effective
     from edge_agent.config.schema import Config, Ota
     from edge_agent.service.moments import Zone
     from edge_agent.updates.checked import Checked
@@ -36,6 +38,15 @@ class Here:
     config: Config
     device: str
     state: Path
+    path: Path
+
+    @property
+    def over(self) -> Effective:
+        """What lies over the configuration here."""
+        from edge_agent.config.effective import read_effective
+        from edge_agent.service.overlay import overlay
+
+        return read_effective(self.path, overlay(self.path, self.state))
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -142,11 +153,12 @@ def _here(config: Path | None, state: Path | None) -> Here:
     from edge_agent.host.board import read_board
 
     board = read_board()
-    loaded = load(existing_config(config))
+    path = existing_config(config)
+    loaded = load(path)
     stated = loaded.store.path
     folder = state or (Path(stated) if stated else default_state())
     device = resolve_id(loaded.device.id, board.hostname, board.serial or "")
-    return Here(loaded, device, folder)
+    return Here(loaded, device, folder, path)
 
 
 def _spent_mb(state: Path, now: float) -> float:
@@ -217,6 +229,7 @@ def _order_document(here: Here, order: Order) -> dict[str, Any]:
 
 def _status_document(here: Here, checked: Checked | None, now: float) -> dict[str, Any]:
     from edge_agent.policy.documents import rfc3339
+    from edge_agent.service.overlay import policies_document
 
     ota = here.config.ota
     failure = None if checked is None else checked.failure
@@ -236,6 +249,8 @@ def _status_document(here: Here, checked: Checked | None, now: float) -> dict[st
         if failure is None
         else {"code": failure.code, "message": failure.message, "next": failure.next or None},
         **_offered(here, None if checked is None else checked.offer),
+        "policies": policies_document(here.over.overlay),
+        "overridden": [asdict(each) for each in here.over.overridden],
     }
 
 
@@ -297,7 +312,7 @@ def _say_status(here: Here, checked: Checked | None, now: float) -> None:
     from edge_agent.service.moments import local
 
     ota = here.config.ota
-    for head, text in _settings(here, now):
+    for head, text in (*_settings(here, now), *_laid_over(here)):
         for line in wrapped(f"{head:12}", text):
             say(line)
     if checked is None:
@@ -313,6 +328,18 @@ def _say_status(here: Here, checked: Checked | None, now: float) -> None:
     if checked.offer is not None:
         _say_expiries(checked.offer, now, here.zone)
         _say_orders(here, checked.offer.orders)
+
+
+def _laid_over(here: Here) -> Iterable[tuple[str, str]]:
+    """The policies in charge, and what was set by hand over them."""
+    from edge_agent.cli.status import overridden_words
+    from edge_agent.service.overlay import policies_document
+
+    over = here.over
+    for policy in policies_document(over.overlay):
+        yield "policy", f"{policy['name']} {policy['version']}"
+    for each in over.overridden:
+        yield "by hand", overridden_words(asdict(each))
 
 
 def _settings(here: Here, now: float) -> Iterable[tuple[str, str]]:

@@ -93,15 +93,24 @@ def unpin(name: str, config: Path | None, state: Path | None) -> None:
     click.echo(f"case {name} is no longer asked for")
 
 
-def place_of(config: Path | None, state: Path | None) -> tuple[Config, Site]:
-    """The configuration, which these commands need, and where its pipelines work."""
+def place_of(
+    config: Path | None, state: Path | None, policy: Path | None = None
+) -> tuple[Config, Site]:
+    """The configuration that counts here, which these commands need, and where its pipelines work.
+
+    `policy`: a file that is tried in the place of the one of its name.
+    """
+    from edge_agent.bundles.policies import read
+    from edge_agent.config.effective import load_effective
     from edge_agent.config.load import load
     from edge_agent.service.assemble import Site
+    from edge_agent.service.overlay import overlay
 
     path = existing_config(config)
-    loaded = load(path)
-    stated = loaded.store.path
+    stated = load(path).store.path
     folder = state or (Path(stated) if stated else default_state())
+    tried = None if policy is None else read(policy)
+    loaded = load_effective(path, overlay(path, folder, tried))
     return loaded, Site(state=folder, beside=path.absolute().parent)
 
 

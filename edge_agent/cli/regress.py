@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,16 +14,22 @@ from edge_agent.cli.options import config_option, json_option, state_option
 @click.command()
 @config_option
 @click.option("--model", shell_complete=complete_model, help="Instead of the one of its name.")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="A policy's file, instead of the one of its name.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Which cases are pinned; nothing is run.")
 @state_option
 @json_option
 def command(
-    config: Path | None, model: str | None, only_list: bool, state: Path | None, as_json: bool
+    config: Path | None, model: str | None, only_list: bool, state: Path | None, **wish: Any
 ) -> None:
     """Replay every pinned case; exit 4 when an alarm is lost or a new one comes.
 
-    Cases are pinned with `edge-agent events pin`. -c names the configuration to try, --model a
-    bundle to try in the pipelines whose model has the same name.
+    Cases are pinned with `edge-agent events pin`. -c names the configuration to try, with
+    the policies in charge here and what was set by hand over it; --model a bundle to try in the
+    pipelines whose model has the same name, --policy a policy.
     """
     from edge_agent.cli.pin import place_of
     from edge_agent.policy.documents import dump
@@ -35,7 +42,8 @@ def command(
         speaks_against,
     )
 
-    loaded, site = place_of(config, state)
+    as_json = wish["as_json"]
+    loaded, site = place_of(config, state, wish["policy"])
     found = cases(site.state)
     if only_list:
         for case in found:

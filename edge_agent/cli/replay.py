@@ -19,6 +19,7 @@ from edge_agent.cli.options import config_option, default_state, existing_config
 from edge_agent.errors import EdgeError, ReadOnly, UsageError, kind_of
 
 if TYPE_CHECKING:
+    from edge_agent.config.effective import Overlay
     from edge_agent.config.schema import Config
     from edge_agent.service.replay import Replayed, Wishes
 
@@ -31,6 +32,11 @@ LONGEST_INPUT_S = 366 * 86_400.0
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @config_option
 @state_option
+@click.option(
+    "--as-run",
+    is_flag=True,
+    help="With the policies in charge and FILE.local.yaml, as the device runs it.",
+)
 @click.option("--pipeline", help="Only this one of the configuration's pipelines.")
 @click.option("--start", metavar="TIME", help="When the input begins, RFC 3339. [1970-01-01]")
 @click.option(
@@ -60,7 +66,7 @@ def command(files: tuple[str, ...], **options: Any) -> int:
     Prints one event/1 line per event, when it closes. The same input, configuration, model, engine
     and threads give the same bytes.
     """
-    from edge_agent.config.load import load
+    from edge_agent.config.effective import load_effective
     from edge_agent.service.batch import merged, replay_all
     from edge_agent.service.compare import difference, read_events
 
@@ -71,7 +77,8 @@ def command(files: tuple[str, ...], **options: Any) -> int:
         _must_be_writable(options[name])
     path = existing_config(options["config"])
     before = read_events(options["against"]) if options["against"] else None
-    wishes = _wishes(load(path), path, options)
+    over = _over(path, options)
+    wishes = _wishes(load_effective(path, over), path, options, over)
     _all_there(files)
     results: list[Replayed] = []
     events: list[str] = []
@@ -93,12 +100,27 @@ def command(files: tuple[str, ...], **options: Any) -> int:
     return 1 if any(map(_nothing_read, results)) else 0
 
 
-def _wishes(config: Config, path: Path, options: dict[str, Any]) -> Wishes:
+def _over(path: Path, options: dict[str, Any]) -> Overlay:
+    """The same input and configuration give the same bytes: nothing else counts unless asked."""
+    from edge_agent.config.effective import NOTHING
+    from edge_agent.config.load import load
+    from edge_agent.service.overlay import overlay
+
+    if not options["as_run"]:
+        return NOTHING
+    return overlay(path, _state(load(path), options))
+
+
+def _state(config: Config, options: dict[str, Any]) -> Path:
+    stated = config.store.path
+    return options["state"] or (Path(stated) if stated else default_state())
+
+
+def _wishes(config: Config, path: Path, options: dict[str, Any], over: Overlay) -> Wishes:
     from edge_agent.service.assemble import Site
     from edge_agent.service.replay import Wishes
 
-    stated = config.store.path
-    state = options["state"] or (Path(stated) if stated else default_state())
+    state = _state(config, options)
     site = Site(
         state=state,
         beside=path.absolute().parent,
@@ -112,6 +134,7 @@ def _wishes(config: Config, path: Path, options: dict[str, Any]) -> Wishes:
         real_time=options["speed"] == "real",
         detections=options["detections"] is not None,
         store=options["store"],
+        over=over,
     )
 
 

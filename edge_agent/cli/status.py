@@ -153,11 +153,23 @@ def _heat(thermal: dict[str, Any] | None, celsius: float | None) -> list[str]:
     return wrapped("heat      ", f"{text}{level}")
 
 
+def overridden_words(each: dict[str, Any]) -> str:
+    """A key that was set by hand on this device."""
+    instead = "nothing stands below"
+    if each["instead_of"] is not None:
+        instead = f"instead of {each['instead_of']} ({each['instead_at']})"
+    return f"{each['path']}: {each['value']} ({each['at']}) {instead}"
+
+
 def _rest(status: dict[str, Any]) -> list[str]:
     from edge_agent.cli.render import plural, wrapped
 
     lines = [f"queue     {plural(status['queue']['depth'], 'message waits', 'messages wait')}"]
     lines += _heat(status["thermal"], status["temperature_c"])
+    for policy in status["policies"]:
+        lines += wrapped("policy    ", f"{policy['name']} {policy['version']}")
+    for each in status["overridden"]:
+        lines += wrapped("by hand   ", overridden_words(each))
     for name, output in status["outputs"].items():
         state = {True: "on", False: "off", None: "unknown, the last change failed"}[output["on"]]
         lines += wrapped("output    ", f"{name} ({output['kind']}): {state}")

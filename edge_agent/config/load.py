@@ -65,9 +65,17 @@ def read(path: Path, beside: Path | None = None) -> Loaded:
 
     Files that it names lie in `beside`; by default in its own folder.
     """
-    beside = beside or path.absolute().parent
-    text = text_of(path, "a configuration")
-    tree = parse(text) if isinstance(text, str) else Tree(None, Marks(), (text,))
+    return judged(path, tree_of(path, "a configuration"), beside or path.absolute().parent)
+
+
+def tree_of(path: Path, what: str) -> Tree:
+    """The plain values of a file that should hold `what`."""
+    text = text_of(path, what)
+    return parse(text) if isinstance(text, str) else Tree(None, Marks(), (text,))
+
+
+def judged(path: Path, tree: Tree, beside: Path) -> Loaded:
+    """The configuration that those values are, or every mistake in them."""
     faults = list(tree.faults)
     config = None
     if tree.data is not None:
@@ -84,16 +92,16 @@ def read(path: Path, beside: Path | None = None) -> Loaded:
 
 
 def mistake(path: Path, fault: Fault, marks: Marks) -> Mistake:
-    """A fault with its place in the file."""
+    """A fault with its place in the file, which is `path` unless another was laid over it."""
     line, column = fault.place or marks.at(fault.path)
-    return Mistake(printable(str(path)), line, column, dotted(fault.path), fault.message)
+    file = printable(marks.file(fault.path) or str(path))
+    return Mistake(file, line, column, dotted(fault.path), fault.message)
 
 
 def in_file_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
-    """Each once, from the top of the file to its end."""
-    return tuple(
-        sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column))
-    )
+    """Each once, from the top of each file to its end."""
+    once = dict.fromkeys(mistakes)
+    return tuple(sorted(once, key=lambda each: (each.file, each.line, each.column)))
 
 
 def refusal(path: Path, mistakes: tuple[Mistake, ...], next_step: str = "") -> UsageError:

@@ -90,6 +90,11 @@ class Policy(Part):
 
 def _faults(data: object, marks: Marks) -> Iterator[Fault]:
     yield from rule_faults(data, marks)
+    yield from elsewhere_faults(data, marks)
+
+
+def elsewhere_faults(data: object, marks: Marks) -> Iterator[Fault]:
+    """What reaches out of gates, zones and rules, and why it has no place here."""
     for word in data if isinstance(data, dict) else ():
         if word in Config.model_fields and word not in Policy.model_fields:
             yield Fault((word,), f"a policy has pipelines alone, no {word}", marks.key((word,)))

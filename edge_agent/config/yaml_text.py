@@ -44,17 +44,28 @@ _NOTHING = Fault((), "is empty", (1, 1))
 
 @frozen
 class Marks:
-    """The place of every key and value of one file."""
+    """The place of every key and value of one file, or of several that were laid over it.
+
+    `files` names the file of a value that is not the first file's own (`layers.py`).
+    """
 
     values: Mapping[Path, Place] = field(default_factory=dict)
     keys: Mapping[Path, Place] = field(default_factory=dict)
+    files: Mapping[Path, str] = field(default_factory=dict)
 
     def at(self, path: Path) -> Place:
         """Where the value at `path` begins, or else the nearest thing around it that exists."""
+        return self.values.get(self._nearest(path), (1, 1))
+
+    def file(self, path: Path) -> str | None:
+        """In which file that is; None: in the first."""
+        return self.files.get(self._nearest(path))
+
+    def _nearest(self, path: Path) -> Path:
         for length in range(len(path), 0, -1):
             if path[:length] in self.values:
-                return self.values[path[:length]]
-        return (1, 1)
+                return path[:length]
+        return ()
 
     def key(self, path: Path) -> Place:
         """Where the key of `path` stands: what to point at when its value lacks something."""

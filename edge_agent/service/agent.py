@@ -36,6 +36,8 @@ from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import KEEPING, Keeper
 from edge_agent.service.opening import open_for_service
+from edge_agent.service.policies import Policing
+from edge_agent.service.policies import Reach as PoliciesReach
 from edge_agent.service.proof import Proof
 from edge_agent.service.runner import STORING
 from edge_agent.service.scribe import Scribe
@@ -88,7 +90,7 @@ class Agent:
         self._state = state
         self._starting = Start(config_path, state)
         self._starting.resume()
-        self._config = self._starting.read()
+        self._config = self._starting.first()
         self._started_with = self._config
         self._stop = threading.Event()
         self._code = 0
@@ -135,6 +137,7 @@ class Agent:
                 self._story.tell(step)
             self._watch = Watch(self._config, beside, self._house, stood_in.notices)
             self._swap_of = self._new_swap()
+            self._policing = self._new_policing()
             self._housekeeping = Housekeeping(
                 self._house, lambda: self._watch, self._publisher, proof, lost
             )
@@ -169,6 +172,7 @@ class Agent:
             self._upkeep.start("commands", self._inbox.run, self._inbox.beat)
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
         self._upkeep.start("models", self._swap_of.run)
+        self._upkeep.start("policies", self._policing.run)
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)
@@ -328,6 +332,19 @@ class Agent:
             )
         )
 
+    def _new_policing(self) -> Policing:
+        return Policing(
+            PoliciesReach(
+                self._state,
+                self._config_path,
+                self._story,
+                lambda: self._watch,
+                self.reload,
+                lambda: self._starting.overlay.policies,
+                lambda: self._starting.blamed,
+            )
+        )
+
     def _rebuild(self) -> None:
         """Another model that no pipeline can go on with: all of them are started anew."""
         watch = Watch(self._config, self._starting.beside, self._house, self._watch.notices)
@@ -396,12 +413,15 @@ class Agent:
             "rollback": lambda args: self._rolled_back(args, CLI),
             "ota-check": lambda args: self._updates().check_now(),
             "ota-install": lambda args: self._updates().install(Path(str(args["path"]))),
+            "policy-activate": self._take_policy,
+            "policy-rollback": self._policy_back,
         }
 
     def status(self) -> dict[str, Any]:
         """`status/1` of the running agent."""
         status = live_status(self._watch, self._store, self._surroundings, self._publisher)
-        return {**status, "written_mb_per_day": self._housekeeping.written_mb_per_day}
+        written = self._housekeeping.written_mb_per_day
+        return {**status, "written_mb_per_day": written, **self._starting.told()}
 
     def commit(self) -> dict[str, Any]:
         """Somebody is about to look at the database, or to write to it."""
@@ -434,6 +454,15 @@ class Agent:
         if self._updater is None:
             raise EdgeError("the agent is still starting", "try again in a moment")
         return self._updater
+
+    def _take_policy(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        wish = Wish(CLI, downgrade=bool(args.get("downgrade")))
+        kept = self._policing.take(str(args["name"]), str(args["slot"]), wish)
+        return {"name": kept.name, "version": kept.version}
+
+    def _policy_back(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        kept = self._policing.back(str(args["name"]), reason_of(args, CLI))
+        return {"name": str(args["name"]), "version": None if kept is None else kept.version}
 
     def reload(self) -> dict[str, Any]:
         """Read the configuration again; with a wrong one the last good one stays in charge.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_agent.config.load import load
+from edge_agent.config.effective import load_effective
 from edge_agent.service.replay import Replayed, Wishes, replay
 from edge_agent.service.report import merged_report
 from edge_agent.sources.built_in import SCHEME
@@ -23,7 +23,7 @@ def replay_all(
     """Each input's result, in the order of `inputs`; `done` is called as each one ends."""
     names = short_names(inputs)
     if len(inputs) == 1:
-        yield replay(inputs[0], names[0], load(config), wishes)
+        yield replay(inputs[0], names[0], load_effective(config, wishes.over), wishes)
         done()
         return
     import multiprocessing
@@ -66,7 +66,7 @@ def merged(parts: Sequence[Replayed], wall_s: float) -> dict[str, Any]:
 
 
 def _one(uri: str, name: str, config: Path, wishes: Wishes) -> Replayed:
-    return replay(uri, name, load(config), wishes)
+    return replay(uri, name, load_effective(config, wishes.over), wishes)
 
 
 def _quiet() -> None:

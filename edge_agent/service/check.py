@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.bundles.find import find
 from edge_agent.config.camera_uri import device_path, is_device
-from edge_agent.config.load import Mistake, in_file_order, mistake, read
+from edge_agent.config.effective import NOTHING, Overlay, read_effective
+from edge_agent.config.layers import Overridden
+from edge_agent.config.load import Mistake, in_file_order, mistake, tree_of
 from edge_agent.config.lookup import items, mapping
 from edge_agent.config.rules import plain_rule_spec
 from edge_agent.config.schema import Config
@@ -33,6 +36,7 @@ from edge_agent.pipeline.rulespec import RuleSpec, threshold_fault
 from edge_agent.service.check_recording import listen
 from edge_agent.service.check_signal import fit_faults, uri_faults
 from edge_agent.service.check_speed import AlertTime, alert_times
+from edge_agent.service.overlay import overlay
 from edge_agent.service.signals import absent_place
 
 
@@ -45,20 +49,43 @@ class Report:
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
     alerts: tuple[AlertTime, ...]
+    #: What lies over the file, and what was set by hand in it.
+    overlay: Overlay = NOTHING
+    overridden: tuple[Overridden, ...] = ()
 
 
 def check(
-    path: Path, state: Path | None, otherwise: Path | None = None, beside: Path | None = None
+    path: Path,
+    state: Path | None,
+    otherwise: Path | None = None,
+    beside: Path | None = None,
+    over: Overlay | None = None,
 ) -> Report:
     """Judge the configuration in `path` together with everything that it names.
 
-    Installed models are looked for in `state`, else in the file's `store.path`, else in
-    `otherwise`; shipped ones are always there. Files that it names lie in `beside`, by default its
-    own folder. Never raises for what a person wrote.
+    Installed models, and the policies in charge, are looked for in `state`, else in the file's
+    `store.path`, else in `otherwise`; shipped models are always there. Files that it names lie in
+    `beside`, by default its own folder. `over` is what lies over it, by default what does on this
+    device; then the file has to be right without that, too, so that it can be gone back to. Never
+    raises for what a person wrote.
     """
     beside = beside or path.absolute().parent
-    loaded = read(path, beside)
-    state = state or _stated_state(loaded.data, beside) or otherwise
+    if over is None:
+        state = state or _stated_state(tree_of(path, "a configuration").data, beside) or otherwise
+        over = overlay(path, state)
+    report = _checked(path, state or otherwise, beside, over)
+    if over == NOTHING:
+        return report
+    alone = _checked(path, state or otherwise, beside, NOTHING)
+    if not alone.mistakes:
+        return report
+    mistakes = in_file_order([*alone.mistakes, *report.mistakes])
+    return replace(report, config=None, mistakes=mistakes, warnings=(), alerts=())
+
+
+def _checked(path: Path, state: Path | None, beside: Path, over: Overlay) -> Report:
+    effective = read_effective(path, over, beside)
+    loaded = effective.loaded
     sources, pipelines = _entries(loaded.data, "sources"), _entries(loaded.data, "pipelines")
     bundles: dict[str, Bundle] = {}
     faults = [
@@ -72,18 +99,18 @@ def check(
     found = [mistake(path, fault, loaded.marks) for fault in faults]
     mistakes = in_file_order([*loaded.mistakes, *found])
     if mistakes or loaded.config is None:
-        return Report(path, None, mistakes, (), ())
+        return Report(path, None, mistakes, (), (), over, effective.overridden)
     doubts = [*_missing_footage(loaded.config), *_missing_outputs(loaded.config), *heard.doubts]
     doubted = (mistake(path, fault, loaded.marks) for fault in doubts)
     warnings = in_file_order([*loaded.warnings, *doubted])
     alerts = tuple(alert_times(loaded.config, bundles, heard.rates))
-    return Report(path, loaded.config, (), warnings, alerts)
+    return Report(path, loaded.config, (), warnings, alerts, over, effective.overridden)
 
 
-def misfit(path: Path, bundle: Bundle) -> str | None:
+def misfit(path: Path, bundle: Bundle, state: Path) -> str | None:
     """What the rules of the pipelines that name a model ask of this version in vain, the first
     thing; None: it answers them all."""
-    loaded = read(path, path.absolute().parent)
+    loaded = read_effective(path, overlay(path, state)).loaded
     for name, pipeline in _entries(loaded.data, "pipelines").items():
         if pipeline.get("model") == bundle.name:
             for fault in _rules_faults(pipeline, ("pipelines", name), bundle):

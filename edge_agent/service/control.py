@@ -32,7 +32,9 @@ PATIENCE_S = 2.0
 ANSWER_S = 15.0
 #: A reload may try several models, each in a child process, before it answers.
 RELOAD_S = 120.0
-TRYING = frozenset({"reload", "activate", "rollback", "ota-install"})
+TRYING = frozenset(
+    {"reload", "activate", "rollback", "ota-install", "policy-activate", "policy-rollback"}
+)
 LONGEST_REQUEST = 65_536
 LONGEST_ANSWER = 4_194_304
 WAIT_S = 0.2

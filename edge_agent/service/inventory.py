@@ -70,20 +70,20 @@ def models_document(entries: tuple[Entry, ...]) -> dict[str, Any]:
             {
                 **asdict(entry),
                 "size": None if entry.size is None else list(entry.size),
-                "installed": _told(entry.installed),
-                "activated": _told(entry.activated),
-                "probation": _probation(entry.probation),
+                "installed": told(entry.installed),
+                "activated": told(entry.activated),
+                "probation": probation_document(entry.probation),
             }
             for entry in entries
         ],
     }
 
 
-def _told(time: float | None) -> str | None:
+def told(time: float | None) -> str | None:
     return None if time is None else rfc3339(time)
 
 
-def _probation(probation: Probation | None) -> dict[str, Any] | None:
+def probation_document(probation: Probation | None) -> dict[str, Any] | None:
     if probation is None:
         return None
     return {

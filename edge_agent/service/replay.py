@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
+from edge_agent.config.effective import NOTHING, Overlay
 from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, SourceLost, UsageError
 from edge_agent.frozen import frozen
@@ -58,6 +59,7 @@ class Wishes:
     real_time: bool = False
     detections: bool = False
     store: Path | None = None  # None: a throw-away one
+    over: Overlay = NOTHING  # what lies over the configuration's file
     publish: bool = False  # alerts into the outbox of a store that stays (the demo shows it)
 
 

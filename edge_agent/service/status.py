@@ -115,6 +115,8 @@ def _document(
         "broker": None,
         "clock": None,
         "ota": None,
+        "policies": [],
+        "overridden": [],
         "written_mb_per_day": None,
     }
 

@@ -165,7 +165,7 @@ class Swap:
         if harm is not None:
             self._back(name, Reason(harm.reason, PROBATION, numbers=harm.numbers))
         elif judged and all(each.outlook is Outlook.KEEP for each in judged):
-            commit(name, _worst(judged), self._state, self._reach.story.tell)
+            commit(name, worst(judged), self._state, self._reach.story.tell)
 
     # --- below -----------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Swap:
             bundle = open_bundle(request.folder)
         except EdgeError:
             return  # `take_charge` says so, and tells it
-        fault = misfit(self._reach.config_path, bundle)
+        fault = misfit(self._reach.config_path, bundle, self._state)
         if fault is None:
             return
         refusal = Refused(
@@ -245,7 +245,8 @@ class Swap:
         self._looks += 1
 
 
-def _worst(judged: list[Judgement]) -> Mapping[str, float]:
+def worst(judged: list[Judgement]) -> Mapping[str, float]:
+    """The numbers of several pipelines as one: the highest of each."""
     numbers: dict[str, float] = {}
     for each in judged:
         for name, value in each.numbers.items():

@@ -1,0 +1,127 @@
+"""`edge-agent policies`, `check` and `replay --as-run`: policies by hand, where no agent runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from policies import Site
+
+from edge_agent.cli import obey
+from edge_agent.service.cases import cases
+
+SCENE = "built-in:?seed=11&frames=120"
+
+
+class Desk:
+    """The command line on one site: exit code, stdout and stderr."""
+
+    def __init__(self, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+        self.site = site
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> tuple[int, str, str]:
+        place = ("-c", self.site.config, "--state", self.site.state)
+        code = obey([str(word) for word in (*words, *place)])
+        said = self._capsys.readouterr()
+        return code, said.out.replace(f"{self.site.folder}/", ""), said.err
+
+    def document(self, *words: object, schema: str) -> Any:
+        code, out, _ = self(*words, "--json")
+        assert code == 0
+        found = json.loads(out)
+        text = (resources.files("edge_agent") / "schemas" / f"{schema}.json").read_text("utf-8")
+        jsonschema.validate(found, json.loads(text))
+        return found
+
+
+@pytest.fixture
+def edge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    return Desk(Site(tmp_path), capsys)
+
+
+def test_by_hand_from_a_file_to_charge_and_back(edge: Desk) -> None:
+    assert edge("policies", "list")[1] == "no policy is here: the configuration is all there is\n"
+    assert edge("policies", "import", edge.site.offered())[0] == 0
+    (kept,) = edge.document("policies", "list", schema="policies")["policies"]
+    assert (kept["version"], kept["state"], kept["pipelines"]) == ("1", "candidate", ["yard"])
+    code, out, _ = edge("policies", "activate", "night")
+    assert code == 0
+    assert out.splitlines()[0] == "active: policy night 1"
+    (active,) = edge.document("policies", "list", schema="policies")["policies"]
+    assert active["probation"]["before"] is None
+    assert "night   1        active, on probation  yard" in edge("policies", "list")[1]
+    assert edge("policies", "show", "night")[1].endswith(edge.site.offered().read_text())
+    code, out, _ = edge("policies", "rollback", "night")
+    assert code == 0
+    assert out.startswith("active: none, policy night is not in charge any more\n")
+    assert edge("policies", "rollback", "night")[0] == 2
+    assert edge("policies", "activate", "day")[0] == 2
+
+
+def test_check_names_what_was_set_by_hand(edge: Desk) -> None:
+    edge("policies", "import", edge.site.offered())
+    edge("policies", "activate", "night")
+    edge.site.local.write_text("pipelines: {yard: {gate: {max_fps: 2}}}\n")
+    out = "".join(edge("check")[1].split())
+    assert "policynight1(state/policies/night/1-" in out
+    by_hand = "byhandpipelines.yard.gate.max_fps:2(config.local.yaml:1)insteadof5(state/pol"
+    assert by_hand in out
+    found = edge.document("check", schema="check")
+    assert found["policies"][0]["name"] == "night"
+    assert found["overridden"][0]["instead_of"] == "5"
+    told = "".join(edge("ota", "status")[1].split())
+    assert by_hand in told
+    assert edge.document("ota", "status", schema="ota-status")["overridden"] == found["overridden"]
+
+
+def test_a_policy_with_a_mistake_is_not_kept(edge: Desk) -> None:
+    code, _, err = edge("policies", "import", edge.site.offered("1", ("label", "lable")))
+    assert code == 2
+    assert "1.yaml:7:22: pipelines.yard.rules[0].lable: unknown key" in err
+    assert not edge.site.state.exists()
+
+
+def test_a_raised_threshold_that_loses_a_pinned_case_is_refused(edge: Desk) -> None:
+    edge.site.config.write_text(
+        edge.site.config.read_text().replace(
+            "priority: alert}", "priority: alert, evidence: [{clip: {pre_s: 3, post_s: 2}}]}"
+        )
+    )
+    code, out, _ = edge("replay", SCENE, "--store", edge.site.state)
+    event = next(each for each in map(json.loads, out.splitlines()) if each["rule"] == "seen")
+    assert edge("events", "pin", event["id"], "--name", "person-at-gate")[0] == 0
+    assert len(cases(edge.site.state)) == 1
+    same = ("zone: gate, min_score: 0.4", "min_score: 0.3, confirm: [2, 3]")
+    edge("policies", "import", edge.site.offered("1", same))
+    assert edge("policies", "activate", "night")[0] == 0
+    raised = edge.site.offered("2", ("zone: gate, min_score: 0.4", "min_score: 1"))
+    edge("policies", "import", raised)
+    code, _, err = edge("policies", "activate", "night")
+    assert code == 4
+    assert "case person-at-gate: lost seen (person)" in err
+    assert edge("regress", "--policy", raised)[0] == 4
+    assert edge("regress")[0] == 0
+    (active, waits) = edge.document("policies", "list", schema="policies")["policies"]
+    assert (active["state"], active["version"]) == ("active", "1")
+    assert (waits["state"], waits["version"]) == ("candidate", "2")
+
+
+def test_replay_goes_by_the_file_alone_unless_asked(edge: Desk) -> None:
+    alone = edge("replay", SCENE)[1]
+    edge("policies", "import", edge.site.offered())
+    edge("policies", "activate", "night")
+    edge.site.local.write_text("pipelines: {yard: {rules: [{name: seen, priority: notice}]}}\n")
+    assert edge("replay", SCENE)[1] == alone
+    as_run = [json.loads(line) for line in edge("replay", SCENE, "--as-run")[1].splitlines()]
+    assert {(each["rule"], each["priority"]) for each in as_run} == {("seen", "notice")}
+    assert "any" in {json.loads(line)["rule"] for line in alone.splitlines()}
+    assert as_run[0]["config_sha256"] not in alone
+    shutil.rmtree(edge.site.state / "policies")
+    edge.site.local.unlink()
+    assert edge("replay", SCENE, "--as-run")[1] == alone
