@@ -15,19 +15,10 @@ from enum import StrEnum
 from typing import Any
 
 from edge_agent.frozen import frozen
+from edge_agent.policy.guardrails import breaks, on_probation
 from edge_agent.policy.sketch import Sketch, common, merge, parse, quantile
 from edge_agent.policy.slots import Terms
 
-#: A number must not exceed its limit. A plan may set any of them; these hold otherwise.
-GUARDRAILS: Mapping[str, float] = {
-    "failures": 3.0,  # frames that failed
-    "wrong_answers": 0.0,  # to known questions
-    "event_ratio": 2.0,  # events in the same time, beyond what chance explains
-    "score_shift": 0.5,  # total variation of the best score of each frame
-    "latency_ratio": 2.0,  # median of invoke
-    "temperature_rise_c": 10.0,  # of the mean
-    "memory_ratio": 1.5,  # the most that the process took
-}
 #: Inferred frames from which on a median, and a distribution, say something.
 FEWEST, ENOUGH = 20, 100
 #: Frames in a row are much alike: what a scene shows in less time says nothing of what it shows.
@@ -130,12 +121,12 @@ class Judgement:
 def judge(terms: Terms, before: Showing | None, now: Showing) -> Judgement:
     """How the probation of one model in one pipeline goes on."""
     numbers = measure(before, now)
-    limits = {**GUARDRAILS, **terms.guardrails}
+    limits = {**on_probation(), **terms.guardrails}
     if now.best is None and "score_shift" not in terms.guardrails:
         limits.pop("score_shift")
     for name, value in numbers.items():
         limit = limits.get(name)
-        if limit is not None and value > limit:
+        if limit is not None and breaks(name, value, limit):
             return Judgement(Outlook.BACK, f"{name} {value:g} is over {limit:g}", numbers)
     missing = []
     if now.seconds < terms.minutes * 60:

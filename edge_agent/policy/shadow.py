@@ -15,17 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.frozen import frozen
+from edge_agent.policy.guardrails import LEAST, breaks, in_shadow
 from edge_agent.policy.probation import apart, excess
 from edge_agent.policy.sketch import Sketch, quantile
 from edge_agent.types import Detection
 
-#: A number must not exceed its limit, a `least_` one not fall below. A plan may set any of them.
-GUARDRAILS: Mapping[str, float] = {
-    "least_agreement": 0.5,
-    "event_ratio": 2.0,  # would-be events of the candidate, beyond what chance explains
-    "score_shift": 0.5,  # total variation of the best score of each frame
-    "latency_ratio": 2.0,  # median of invoke
-}
 #: Findings of both together, frames, and answers, from which on a number says something.
 FINDINGS, FRAMES, ANSWERS = 20, 100, 20
 
@@ -107,15 +101,12 @@ class Verdict:
 def judge(tally: Tally, guardrails: Mapping[str, float]) -> Verdict:
     """What the frames that were compared say, in the order of the guardrails."""
     numbers = tally.numbers()
-    for name, limit in {**GUARDRAILS, **guardrails}.items():
+    for name, limit in {**in_shadow(), **guardrails}.items():
         value = numbers.get(name)
-        if value is None:
-            continue
-        if name.startswith("least_") and value < limit:
-            word = name.removeprefix("least_")
-            return Verdict(False, f"{word} {value:g} is below {limit:g}", numbers)
-        if not name.startswith("least_") and value > limit:
-            return Verdict(False, f"{name} {value:g} is over {limit:g}", numbers)
+        if value is not None and breaks(name, value, limit):
+            bound = "below" if name.startswith(LEAST) else "over"
+            word = name.removeprefix(LEAST)
+            return Verdict(False, f"{word} {value:g} is {bound} {limit:g}", numbers)
     return Verdict(True, "", numbers)
 
 

@@ -18,6 +18,7 @@ from edge_agent.frozen import frozen
 from edge_agent.host.process import pss_mb
 from edge_agent.pipeline.bystander import Bystander
 from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.guardrails import LEAST
 from edge_agent.policy.rollout import Shadowing
 from edge_agent.policy.shadow import Tally, Verdict
 from edge_agent.service.assemble import parts_of
@@ -166,7 +167,7 @@ def worst(verdicts: list[Verdict]) -> Verdict:
     numbers: dict[str, float] = {}
     for verdict in verdicts:
         for name, value in verdict.numbers.items():
-            least = min if name.startswith("least_") else max
+            least = min if name.startswith(LEAST) else max
             numbers[name] = least(value, numbers.get(name, value))
     failed = next((each for each in verdicts if not each.passed), None)
     return Verdict(failed is None, "" if failed is None else failed.reason, numbers)

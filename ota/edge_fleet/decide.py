@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from edge_agent.policy.guardrails import LEAST, breaks
 from edge_agent.policy.rollout import Mode, Rollout, State
 from edge_fleet.plan import Limit, Plan, StagePlan
 
@@ -27,8 +28,6 @@ HOUR_S = 3600.0
 IN_CHARGE = ("swapped", "probation", "committed", "rolled_back")
 #: Steps that are an end, where they are ok.
 SUCCESS = ("shadow", "committed")
-#: A name of a guardrail that is a lower bound.
-LEAST = "least_"
 #: A reason names so many devices.
 NAMED = 5
 
@@ -185,15 +184,10 @@ def _failures(plan: Plan, reports: Iterable[Report]) -> Iterator[Failure]:
             yield Failure(report.device, why, report.id, charge)
         for name, limit in plan.guardrails.items():
             value = report.numbers.get(name)
-            if value is not None and _breaks(name, value, limit):
+            if value is not None and breaks(name, value, limit):
                 bound = "least" if name.startswith(LEAST) else "most"
                 why = f"{name} is {value:g}, at {bound} {limit:g}"
                 yield Failure(report.device, why, report.id, charge)
-
-
-def _breaks(name: str, value: float, limit: float) -> bool:
-    """Whatever is no number breaks it, too."""
-    return not (value >= limit if name.startswith(LEAST) else value <= limit)
 
 
 def _fares(failed: bool, said: Iterable[Report], mode: Mode, since: float) -> str:

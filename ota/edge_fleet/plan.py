@@ -19,9 +19,10 @@ from edge_agent.config.one_file import Sort
 from edge_agent.config.policy import FolderName, Version
 from edge_agent.config.schema import Part, key
 from edge_agent.config.values import AsText, Name, Text, allowed
-from edge_agent.config.wording import quoted, shown
+from edge_agent.config.wording import did_you_mean, quoted, shown
 from edge_agent.config.yaml_text import Fault, Marks
 from edge_agent.config.yaml_text import Path as Where
+from edge_agent.policy.guardrails import NAMES
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Shadowing, Stage, State
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ID_ALLOWED = "up to 64 letters a-z A-Z, digits, _, . and -"
 _LIMIT = 'a number of devices, or a share such as "2%"'
+_GUARDRAILS = " | ".join(NAMES)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
@@ -48,14 +50,21 @@ def _limit(value: object) -> int | str:
     return str(value)
 
 
+def _guardrail(value: str) -> str:
+    """A name that no device knows would judge nobody."""
+    if value not in NAMES:
+        raise ValueError(
+            f"unknown guardrail {quoted(value)}, allowed: {_GUARDRAILS}{did_you_mean(value, NAMES)}"
+        )
+    return value
+
+
 Id = Annotated[str, AsText, AfterValidator(_id), allowed(_ID_ALLOWED)]
 #: How many devices may fail before it counts: a number, or "2%" of those that came to an end.
 Limit = Annotated[int | str, BeforeValidator(_limit), allowed(_LIMIT)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Whole = Annotated[int, Field(ge=1)]
-GuardrailName = Annotated[
-    str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$"), allowed("a guardrail: small letters and _")
-]
+GuardrailName = Annotated[str, AfterValidator(_guardrail), allowed(_GUARDRAILS)]
 
 
 class AtLeast(Part):

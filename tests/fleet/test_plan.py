@@ -56,7 +56,13 @@ def test_there_are_examples_of_both_kinds() -> None:
         ("name: ring", "name: all", 'stages[2].name: the name "all" stands twice'),
         ("name: ring", "name: ring, mode: shade", "stages[1].mode: \"shade\" stands here"),
         ("version: 2", "version: 2\ntolerate: {refused: 2 %}", "a share such as"),
-        ("version: 2", "version: 2\nguardrails: {A b: 2}", "guardrails"),
+        (
+            "version: 2", "version: 2\nguardrails: {failures: 0, event_rate_ratio: 2}",
+            '4:27: guardrails.event_rate_ratio: unknown guardrail "event_rate_ratio", allowed: '
+            "failures | wrong_answers | least_agreement | event_ratio | score_shift | "
+            "latency_ratio | temperature_rise_c | memory_ratio (did you mean event_ratio?)",
+        ),
+        ("version: 2", "version: 2\nguardrails: {crashes: 0}", '4:14: guardrails.crashes: unknown'),
         ("version: 2", "version: 2\nversion: 3", "the key stands twice"),
     ],
 )  # fmt: skip

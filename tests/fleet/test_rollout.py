@@ -153,7 +153,7 @@ def test_one_that_went_back_aborts_it_for_all(office: Office) -> None:
     office.create()
     office.succeed()
     office.later()
-    office.say(reports.report("d01", office.order(), "rolled_back", "failed", crashes=2))
+    office.say(reports.report("d01", office.order(), "rolled_back", "failed", failures=2))
     office.later(0)
     assert office.order().state is State.ABORTED
     told = office.status()["rollouts"][0]

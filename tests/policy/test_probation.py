@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.policy.probation import (
-    GUARDRAILS,
-    Gauge,
-    Outlook,
-    Showing,
-    apart,
-    judge,
-    measure,
-    restored,
-)
+from edge_agent.policy.guardrails import on_probation
+from edge_agent.policy.probation import Gauge, Outlook, Showing, apart, judge, measure, restored
 from edge_agent.policy.sketch import Sketch
 from edge_agent.policy.slots import Terms
 
@@ -49,7 +41,7 @@ def test_who_shows_what_was_usual_is_kept_when_time_and_frames_are_there() -> No
     assert judge(TERMS, BEFORE, showing(frames=199, seed=1)).reason == "1 frames to go"
     kept = judge(TERMS, BEFORE, showing(seed=1))
     assert kept.outlook is Outlook.KEEP
-    assert set(kept.numbers) == set(GUARDRAILS)
+    assert set(kept.numbers) == set(on_probation())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +68,7 @@ def test_harm_ends_it_at_once_with_the_reason(harm: dict[str, object], guardrail
         judged = judge(TERMS, BEFORE, replace(now, **hurt))  # type: ignore[arg-type]
         assert judged.outlook is Outlook.BACK
         assert judged.reason.startswith(guardrail)
-        assert judged.numbers[guardrail] > GUARDRAILS[guardrail]
+        assert judged.numbers[guardrail] > on_probation()[guardrail]
 
 
 def test_a_plan_may_set_its_own_limits() -> None:

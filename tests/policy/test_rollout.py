@@ -28,7 +28,7 @@ ROLLOUT = Rollout(
     version="1.1",
     stages=STAGES,
     stage=0,
-    guardrails={"event_rate_ratio": 2.0},
+    guardrails={"event_ratio": 2.0},
 )
 DEVICES = [f"dock-{n:04}" for n in range(2000)]
 
