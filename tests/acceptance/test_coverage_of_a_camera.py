@@ -163,7 +163,7 @@ def blindnesses(life: list[dict[str, Any]]) -> list[Blindness]:
         if each["cause"] == "starting":
             assert found[-1].ended == moment(each["from"])
             found[-1] = Blindness(found[-1].cause, found[-1].began, moment(each["to"]))
-        elif each["state"] == "blind":
+        elif each["state"] == "blind" and each["cause"] != "busy":  # a starved machine: it is true
             found.append(Blindness(each["cause"], moment(each["from"]), moment(each["to"])))
     return found
 
