@@ -33,6 +33,7 @@ from edge_agent.pipeline.decode.anomaly import LABEL as ANOMALY
 from edge_agent.pipeline.decode.pose import COCO
 from edge_agent.pipeline.family import family_fault
 from edge_agent.pipeline.rulespec import RuleSpec, threshold_fault
+from edge_agent.service.check_ota import missing_root
 from edge_agent.service.check_recording import listen
 from edge_agent.service.check_signal import fit_faults, uri_faults
 from edge_agent.service.check_speed import AlertTime, alert_times
@@ -100,7 +101,8 @@ def _checked(path: Path, state: Path | None, beside: Path, over: Overlay) -> Rep
     mistakes = in_file_order([*loaded.mistakes, *found])
     if mistakes or loaded.config is None:
         return Report(path, None, mistakes, (), (), over, effective.overridden)
-    doubts = [*_missing_footage(loaded.config), *_missing_outputs(loaded.config), *heard.doubts]
+    missing = (_missing_footage, _missing_outputs, missing_root)
+    doubts = [*(fault for look in missing for fault in look(loaded.config)), *heard.doubts]
     doubted = (mistake(path, fault, loaded.marks) for fault in doubts)
     warnings = in_file_order([*loaded.warnings, *doubted])
     alerts = tuple(alert_times(loaded.config, bundles, heard.rates))

@@ -74,6 +74,10 @@ class Obey:
             if each.fault:
                 log.error("an order that nobody can obey path=%s reason=%r", each.path, each.fault)
 
+    def forget(self) -> None:
+        """Nothing is ordered any more."""
+        self._source, self._orders = None, ()
+
     def rollouts(self) -> Sequence[Rollout]:
         return [each.rollout for each in self._orders if each.rollout is not None]
 

@@ -26,6 +26,7 @@ from edge_agent.host.process import pss_mb
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.policy.probation import Judgement, Outlook, judge, restored
 from edge_agent.policy.slots import Order, Probation, Terms
+from edge_agent.policy.vigil import Beat
 from edge_agent.service.charge import (
     CLI,
     PROBATION,
@@ -47,6 +48,10 @@ from edge_agent.service.watch import Watch
 log = logging.getLogger("edge_agent.swap")
 
 LOOK_S = 1.0
+#: A look may end in another model: loaded in a child, in as many pipelines as there are.
+CHANGE_S = 900.0
+#: The pause between two looks, on a busy board.
+WAIT_S = 15.0
 #: The memory of the whole process costs a walk through /proc.
 WEIGH_EVERY = 10
 
@@ -84,6 +89,7 @@ class Swap:
         self._memory_mb = 0.0
         self._refused: dict[str, str] = {}
         self._looks = 0
+        self.beat = Beat("models")
 
     # --- what is asked for -----------------------------------------------------------------------
 
@@ -123,7 +129,9 @@ class Swap:
     def run(self, stop: threading.Event) -> None:
         """Look once a second. A change under way is not disturbed."""
         while not stop.wait(LOOK_S):
+            self.beat.begin("looking at the models", CHANGE_S)
             self.look()
+            self.beat.begin("waiting", WAIT_S)
 
     def look(self) -> None:
         """Feed what is usual, follow what others changed, judge who is on probation."""

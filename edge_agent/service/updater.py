@@ -44,8 +44,10 @@ LOOK_S = 1.0
 AGAIN_S = 60.0
 #: What failed here is tried again after so long: a full disk is not emptied within seconds.
 PAUSE_S = 10.0
-#: A download has hours; what is really at work is the child, which bounds itself.
-ACT_S = 7 * 3600.0
+#: A child is at work, which its leash ends before: these are for a thread that hangs.
+CHECK_S, ACT_S = errand.CHECK_S + 60.0, errand.FETCH_S + 3600.0
+#: The pause between two turns, on a busy board.
+WAIT_S = 15.0
 #: A person with a stick waits at the command line.
 STICK_S = 100.0
 #: From an offer to charge there are fewer acts than this for one model.
@@ -91,6 +93,7 @@ class Updater:
         self._wanted = threading.Event()  # somebody asks for a look now
         self._failures = 0
         self._due = 0.0
+        self._followed = self._ota  # what the last turn went by
         self._resting: dict[str, float] = {}  # until when a name is left alone, after a failure
         self._said: dict[str, str] = {}  # of each name, what was logged last
         self.failure: EdgeError | None = None  # of the last look
@@ -125,26 +128,40 @@ class Updater:
         self._due = time.monotonic() + random.uniform(0, min(every / 10, AGAIN_S))
         try:
             while not stop.wait(LOOK_S):
-                self.beat.begin("carrying out an order", ACT_S)
+                self.beat.begin("waiting for an update from a stick", ACT_S)
                 with self._acting:
                     self._turn()
-                self.beat.begin("waiting", STICK_S + ACT_S)
+                self.beat.begin("waiting", WAIT_S)
         except Stopped:
             pass
         finally:
             self._shadows.end()
 
     def _turn(self) -> None:
-        due = self._wanted.is_set() or time.monotonic() >= self._due
-        if self._ota is not None and due:
+        ota = self._ota
+        self._follow(ota)
+        if ota is not None and (self._wanted.is_set() or time.monotonic() >= self._due):
             self._wanted.clear()
-            self._look(self._ota)
+            self.beat.begin("checking the repository", CHECK_S)
+            self._look(ota)
         ended = self._shadows.look()
         if ended is not None:
             self._obey.shadow_ended(ended)
         for name in self._obey.names():
             if time.monotonic() >= self._resting.get(name, 0.0):
+                self.beat.begin(f"carrying out an order about {name}", ACT_S)
                 self._act(name)
+
+    def _follow(self, ota: Ota | None) -> None:
+        """A reload changed the configuration: another repository is looked at now, of one that is
+        configured no more nothing is carried out."""
+        before, self._followed = self._followed, ota
+        if ota == before:
+            return
+        self._failures, self._due = 0, 0.0
+        if ota is None:
+            self.failure = None
+            self._obey.forget()
 
     def _look(self, ota: Ota) -> None:
         source = source_of(ota, self._house.here.state, built())

@@ -164,6 +164,18 @@ def test_footage_that_is_not_there_yet_is_a_warning(tmp_path: Path) -> None:
     assert [warning.path for warning in report.warnings] == ["sources.v.uri", "sources.i.uri"]
 
 
+def test_updates_without_a_root_to_trust_are_a_warning(
+    checked: Callable[..., Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.service.check_ota.ROOT", tmp_path / "root.json")
+    keys = "\nota: {repository: https://models.example/tuf}"
+    (warning,) = checked(keys).warnings
+    assert warning.path == "ota"
+    assert f"there is no {tmp_path / 'root.json'} here" in warning.message
+    (tmp_path / "root.json").write_text("{}")
+    assert checked(keys, model="again").warnings == ()
+
+
 def test_models_are_looked_for_in_the_state_that_the_file_names(tmp_path: Path) -> None:
     from edge_agent.bundles.slots import active_folders
 
