@@ -74,16 +74,22 @@ def list_models(config: Path | None, state: Path | None, as_json: bool, history:
 @state_option
 @json_option
 def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> None:
-    """What the active version of a bundle says of itself: manifest, labels, folder."""
+    """What the active version of a bundle says of itself: manifest, labels, folder.
+
+    Below: how its candidate, a version that waits, did in the shadow beside it.
+    """
     from edge_agent.bundles.find import find
     from edge_agent.policy.documents import dump
+    from edge_agent.service.verdicts import shadow_of
 
-    bundle = find(name, state_directory(state, config), Path())
-    document = _shown(bundle)
+    folder = state_directory(state, config)
+    bundle = find(name, folder, Path())
+    document, report = _shown(bundle), shadow_of(folder, bundle.name)
     if as_json:
-        click.echo(dump({"schema": "model/1", **document}))
+        click.echo(dump({"schema": "model/1", **document, "shadow": report}))
         return
-    from edge_agent.cli.render import table
+    from edge_agent.cli.render import table, wrapped
+    from edge_agent.cli.shadow_report import sentences
 
     few = ", ".join(bundle.labels[:8]) + (", ..." if len(bundle.labels) > 8 else "")
     unnamed = _UNNAMED.get(bundle.manifest.family, "the label is the index")
@@ -94,6 +100,8 @@ def show(name: str, config: Path | None, state: Path | None, as_json: bool) -> N
         if value not in (None, "", {})
     ]
     table(("key", "value"), rows, fold="value")
+    for sentence in () if report is None else sentences(report):
+        click.echo("\n".join(wrapped("its candidate in the shadow: ", sentence)))
 
 
 @command.command("import")

@@ -106,7 +106,29 @@ def words(status: dict[str, Any]) -> str:
         lines += ["", *wrapped("source ", name), *_source(source)]
     for name, pipeline in status["pipelines"].items():
         lines += ["", *wrapped("pipeline ", name), *_pipeline(pipeline)]
-    return "\n".join([*lines, "", *_rest(status)])
+    return "\n".join([*lines, "", *_rest(status), *_ota(status["ota"])])
+
+
+def _ota(ota: dict[str, Any] | None) -> list[str]:
+    """Nothing where models only run, and nobody looks for others; `ota status` tells it of an agent
+    that is down."""
+    if ota is None:
+        return []
+    from edge_agent.cli.render import wrapped
+    from edge_agent.service.outlook import lines as told
+
+    found = []
+    if ota["repository"] is not None:
+        checked = f"checked {ota['checked']}" if ota["checked"] else "not checked yet"
+        held = "; held: nothing takes charge by itself" if ota["hold"] else ""
+        found += wrapped("updates   ", f"{ota['repository']}, {checked}{held}")
+        if ota["failure"] is not None:
+            good = ota["good"] or "never"
+            found += wrapped("          ", f"failed: {ota['failure']['message']}; last good {good}")
+    for name, model in ota["models"].items():
+        for line in told(name, model):
+            found += wrapped("model     ", line)
+    return found
 
 
 def _source(source: dict[str, Any]) -> list[str]:

@@ -36,6 +36,7 @@ class Discovered:
     site: str | None = None
     rules: tuple[tuple[str, str], ...] = ()
     pipelines: tuple[str, ...] = field(default=())
+    models: tuple[str, ...] = ()
 
 
 def topic(prefix: str, device: str) -> str:
@@ -113,9 +114,30 @@ def _components(who: Discovered) -> dict[str, dict[str, Any]]:
                 "" + _quoted(pipeline) + ", []) else 'OFF' }}"
             ),
         }
+    for model in who.models:
+        found[_key("update", "model", model)] = _update(model, health)
     for key, each in found.items():
         each["uniq_id"] = f"edge_agent_{who.device}_{key}"
     return found
+
+
+def _update(model: str, health: str) -> dict[str, Any]:
+    """One that only shows: without a command topic there is no button. Home Assistant takes what
+    the template gives as JSON, and nothing of an empty object."""
+    shows = (
+        "'installed_version': m.version, 'latest_version': m.latest, 'in_progress': m.busy, "
+        f"'title': {_quoted(model)}, 'release_summary': m.says"
+    )
+    return {
+        "p": "update",
+        "name": f"Model {model}",
+        "ent_cat": "diagnostic",
+        "stat_t": health,
+        "val_tpl": (
+            "{% set m = (value_json.data.models or {}).get(" + _quoted(model) + ") %}"
+            "{{ ({" + shows + "} if m else {}) | tojson }}"
+        ),
+    }
 
 
 def _key(platform: str, *names: str) -> str:

@@ -17,6 +17,8 @@ from enum import StrEnum
 from edge_agent.frozen import frozen
 from edge_agent.policy.rollout import Mode, Rollout, State
 
+#: Reasons for which an order comes to nothing on this device.
+REFUSED, DOWNGRADE = "refused here before", "a downgrade that the order does not allow"
 #: A device's id and its tags.
 Who = tuple[str, Mapping[str, str]]
 
@@ -74,9 +76,9 @@ def next_act(rollout: Rollout, who: Who, standing: Standing, moment: Moment) -> 
     if standing.active == wanted:
         return Act(Do.NOTHING, "on probation" if standing.on_probation else "in charge")
     if wanted in standing.barred:
-        return Act(Do.NOTHING, "refused here before")
+        return Act(Do.NOTHING, REFUSED)
     if moment.downgrade and not rollout.allow_downgrade:
-        return Act(Do.NOTHING, "a downgrade that the order does not allow")
+        return Act(Do.NOTHING, DOWNGRADE)
     if standing.held:
         return Act(Do.NOTHING, "held")
     if standing.on_probation:

@@ -36,6 +36,7 @@ from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import KEEPING, Keeper
 from edge_agent.service.opening import open_for_service
+from edge_agent.service.outlook import IDLE, View, ota_document, views
 from edge_agent.service.policies import Policing
 from edge_agent.service.policies import Reach as PoliciesReach
 from edge_agent.service.proof import Proof
@@ -293,6 +294,7 @@ class Agent:
             hopeless=self._hopeless,
             marker=self._starting.marker,
             spending=self._spending,
+            models=self._views,
         )
 
     def _new_swap(self) -> Swap:
@@ -421,7 +423,18 @@ class Agent:
         """`status/1` of the running agent."""
         status = live_status(self._watch, self._store, self._surroundings, self._publisher)
         written = self._housekeeping.written_mb_per_day
-        return {**status, "written_mb_per_day": written, **self._starting.told()}
+        ota = ota_document(self._views(), self._state, self._config.ota)
+        return {**status, "written_mb_per_day": written, "ota": ota, **self._starting.told()}
+
+    def _views(self) -> dict[str, View]:
+        """Of each model that came by its name: one by its folder is nobody's to change."""
+        running = {
+            each.assembled.bundle.name: each.assembled.about.version
+            for each in self._watch.runners.values()
+            if each.assembled.spec.model == each.assembled.bundle.name
+        }
+        work = IDLE if self._updater is None else self._updater.at_work()
+        return views(self._state, running, work)
 
     def commit(self) -> dict[str, Any]:
         """Somebody is about to look at the database, or to write to it."""

@@ -21,6 +21,7 @@ from edge_agent.policy.documents import dump
 from edge_agent.policy.drift import Baseline, restored
 from edge_agent.policy.summary import Heat, WindowAccount, document
 from edge_agent.policy.vigil import Beat
+from edge_agent.service import outlook
 from edge_agent.service.board import board_reasons
 from edge_agent.service.ledger import difference, frames_row
 from edge_agent.service.proof import Proof
@@ -70,6 +71,7 @@ class Housekeeping:
         self._store = house.store
         self._surroundings = surroundings = house.surroundings
         self._spending = house.spending
+        self._models = house.models
         self._timekeeper = Timekeeper(house.store, surroundings.clock, house.committed)
         self._proof = proof
         self._watch = watch
@@ -246,6 +248,7 @@ class Housekeeping:
         paused = self._surroundings.paused
         here = {name: each for name, each in present(watch).items() if name not in paused}
         self._publisher.retained("state", {"present": here, "open": open_rules(watch)})
+        views = self._models()
         self._publisher.watches(
             tuple(
                 (name, rule.name)
@@ -253,6 +256,7 @@ class Housekeeping:
                 for rule in runner.assembled.spec.rules
             ),
             tuple(watch.runners),
+            tuple(views),
         )
         reasons = [
             {"code": "source_lost", "since": told(capture.facts.since)}
@@ -296,7 +300,8 @@ class Housekeeping:
         if budget is not None and budget.spent_since is not None and budget.opens is not None:
             reasons.append({"code": "budget_spent", "since": told(budget.spent_since)})
             expires.append({"what": "budget_spent", "at": told(budget.opens)})
-        self._publisher.retained("health", {"reasons": reasons, "expires": expires})
+        health = {"reasons": reasons, "expires": expires, "models": outlook.told(views)}
+        self._publisher.retained("health", health)
 
     def _draft(self, place: int, now: float, body: str) -> Draft:
         """`place` stands for the pipeline in the id: a name may be too long for 1000 bytes."""

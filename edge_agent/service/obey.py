@@ -66,6 +66,8 @@ class Obey:
         self._source: Source | None = None
         self._orders: tuple[Order, ...] = ()
         self._offered: set[tuple[str, str]] = set()
+        self.busy: str | None = None  # the model that an act is about, one that takes a while
+        self.counting: dict[str, Rollout] = {}  # of each model the order that counts
 
     def take(self, source: Source, orders: tuple[Order, ...]) -> None:
         """These stand from now on; the source they came from has what they name."""
@@ -77,6 +79,7 @@ class Obey:
     def forget(self) -> None:
         """Nothing is ordered any more."""
         self._source, self._orders = None, ()
+        self.counting.clear()
 
     def rollouts(self) -> Sequence[Rollout]:
         return [each.rollout for each in self._orders if each.rollout is not None]
@@ -93,15 +96,25 @@ class Obey:
         mine = [each for each in self.rollouts() if (each.kind, each.name) == (Kind.MODEL, name)]
         counting = order(mine, self._here.who, self._models.standing(mine[0]))
         if counting is None:
+            self.counting.pop(name, None)
             return None
+        self.counting[name] = counting
         act = next_act(
             counting,
             self._here.who,
             self._models.standing(counting),
             Moment(at_once or self._in_window(), self._models.is_downgrade(counting)),
         )
-        self._do(counting, act)
+        self.busy = name if act.do in (Do.FETCH, Do.CHARGE) else None
+        try:
+            self._do(counting, act)
+        finally:
+            self.busy = None
         return Done(counting, act)
+
+    def reason(self, rollout: Rollout) -> str | None:
+        """Why this device does not take what it names; None: it has refused nothing of it."""
+        return self._models.reason(rollout.sha256)
 
     def shadow_ended(self, ended: Ended) -> None:
         """Tell it for the order that asked for it."""

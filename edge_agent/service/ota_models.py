@@ -187,6 +187,10 @@ class Models:
         self._reach.verdicts.refuse(rollout.sha256, refusal.message)
         self._tell(rollout, "refused", Verdict.FAILED, refusal.message)
 
+    def reason(self, sha256: str) -> str | None:
+        """Why it was refused here."""
+        return self._reach.verdicts.refused.get(sha256)
+
     def offered(self, rollout: Rollout) -> None:
         self._tell(rollout, "offered")
 

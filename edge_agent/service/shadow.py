@@ -78,6 +78,11 @@ class Shadow:
         self._began = time.monotonic()
         self._spent = 0.0  # seconds of CPU
 
+    @property
+    def frames(self) -> int:
+        """So many are compared."""
+        return self._shadowing.frames
+
     def offer(self, outcome: Outcome, around: Circumstances, invoke_ms: float) -> None:
         """A frame that the worker is done with."""
         if outcome.skip is not None or self._over:

@@ -23,6 +23,7 @@ from edge_agent.policy.rollout import Shadowing
 from edge_agent.policy.shadow import Tally, Verdict
 from edge_agent.service.assemble import parts_of
 from edge_agent.service.models import open_model
+from edge_agent.service.outlook import Compared
 from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.service.shadow import Pair, Shadow
 from edge_agent.service.watch import Watch
@@ -59,6 +60,15 @@ class Shadows:
     def sha256(self) -> str | None:
         """The candidate that is in the shadow now."""
         return None if self._bundle is None else self._bundle.manifest.sha256
+
+    @property
+    def compared(self) -> Compared | None:
+        """How far it is, in the pipeline that is furthest behind. Any thread may ask."""
+        bundle, beside = self._bundle, tuple(self._beside.values())
+        if bundle is None or not beside:
+            return None
+        frames = min(shadow.tally.frames for _, shadow in beside)
+        return Compared(bundle.name, frames, beside[0][1].frames)
 
     def begin(self, bundle: Bundle, shadowing: Shadowing, guardrails: Mapping[str, float]) -> int:
         """Beside each pipeline of its name; how many there are. Raises Refused, NoRoom of the

@@ -89,6 +89,7 @@ class Swap:
         self._memory_mb = 0.0
         self._refused: dict[str, str] = {}
         self._looks = 0
+        self.going: dict[str, str] = {}  # of each model on probation, what it still wants
         self.beat = Beat("models")
 
     # --- what is asked for -----------------------------------------------------------------------
@@ -169,6 +170,8 @@ class Swap:
             judge(probation.terms, restored(probation.baseline.get(each.name)), each.showing())
             for each in self._reach.watch().of_model(name)
         ]
+        on = (each.reason for each in judged if each.outlook is Outlook.ON)
+        self.going[name] = next(on, "")
         harm = next((each for each in judged if each.outlook is Outlook.BACK), None)
         if harm is not None:
             self._back(name, Reason(harm.reason, PROBATION, numbers=harm.numbers))

@@ -22,10 +22,12 @@ from typing import Any
 from edge_agent.config.schema import Config, Ota
 from edge_agent.errors import EdgeError, NoRoom, Refused
 from edge_agent.frozen import frozen
-from edge_agent.policy.update import Do
+from edge_agent.policy.rollout import State
+from edge_agent.policy.update import DOWNGRADE, REFUSED, Do
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.obey import Done, Here, Obey
 from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.outlook import AtWork, Ordered
 from edge_agent.service.shadows import Shadows
 from edge_agent.service.story import Story
 from edge_agent.service.swap import Swap
@@ -96,6 +98,7 @@ class Updater:
         self._followed = self._ota  # what the last turn went by
         self._resting: dict[str, float] = {}  # until when a name is left alone, after a failure
         self._said: dict[str, str] = {}  # of each name, what was logged last
+        self._ordered: dict[str, Ordered] = {}  # what people are told of each
         self.failure: EdgeError | None = None  # of the last look
 
     @property
@@ -106,6 +109,14 @@ class Updater:
         """The command `ota-check`: look as soon as possible; what is known of each order so far."""
         self._wanted.set()
         return {"orders": sorted(self._said.values())}
+
+    def at_work(self) -> AtWork:
+        """What is ordered and done now, for people. Any thread may ask."""
+        busy = self._obey.busy
+        if busy in self._resting:
+            busy = None  # what fails again and again is not told to come and go
+        going = dict(self._house.swap.going)
+        return AtWork(dict(self._ordered), going, busy, self._shadows.compared)
 
     def install(self, folder: Path) -> dict[str, Any]:
         """Carry out what the repository on a stick orders, without waiting for a window; what came
@@ -147,7 +158,9 @@ class Updater:
         ended = self._shadows.look()
         if ended is not None:
             self._obey.shadow_ended(ended)
-        for name in self._obey.names():
+        names = self._obey.names()
+        self._keep_in_mind(names)
+        for name in names:
             if time.monotonic() >= self._resting.get(name, 0.0):
                 self.beat.begin(f"carrying out an order about {name}", ACT_S)
                 self._act(name)
@@ -182,20 +195,46 @@ class Updater:
         try:
             done = self._obey.one(name)
         except Refused as refusal:
-            self._say(name, f"refused here: {refusal.message}")
+            self._say(name, f"refused here: {refusal.message}", comes=False)
         except EdgeError as fault:  # not the order's fault
             self._resting[name] = time.monotonic() + (
                 AGAIN_S if isinstance(fault, NoRoom) else PAUSE_S
             )
             self._say(name, f"waits: {fault.message}")
         else:
-            if done is not None:
-                self._say(name, done.words)
+            self._resting.pop(name, None)
+            if done is None:
+                self._said.pop(name, None)
+                self._ordered.pop(name, None)
+            else:
+                self._tell(name, done)
 
-    def _say(self, name: str, words: str) -> None:
+    def _tell(self, name: str, done: Done) -> None:
+        """What was done about an order, or why nothing was."""
+        act, why = done.act, self._obey.reason(done.rollout)
+        says = act.reason if act.do is Do.NOTHING else act.do.value
+        if act.reason == REFUSED and why is not None:
+            says = f"refused here: {why}"
+        comes = act.reason not in (REFUSED, DOWNGRADE) and done.rollout.state is not State.ABORTED
+        self._say(name, says, comes=comes)
+
+    def _say(self, name: str, says: str, *, comes: bool = True) -> None:
+        rollout = self._obey.counting.get(name)
+        if rollout is None:
+            return
+        stage = rollout.stages[rollout.stage].name
+        ordered = Ordered(rollout.id, rollout.version, stage, says, comes)
+        self._ordered[name] = ordered
+        words = f"{name} {ordered.version}, {ordered.words}"
         if self._said.get(name) != words:  # once per change
             self._said[name] = words
             log.info("order model=%s %s", name, words)
+
+    def _keep_in_mind(self, names: tuple[str, ...]) -> None:
+        """What is not ordered any more is not told any more."""
+        for name in self._ordered.keys() - set(names):
+            self._said.pop(name, None)
+            self._ordered.pop(name, None)
 
     def _fetch(self, source: Source, now: Now, target: Target, into: Path) -> Path:
         leash = Leash(errand.FETCH_S, self._stop.is_set)

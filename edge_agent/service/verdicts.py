@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_agent.bundles import slots
 from edge_agent.policy.documents import dump
+from edge_agent.service.install import sha256_in
 from edge_agent.store.disk import write_durably
 
 FILE = "ota/verdicts.json"
@@ -53,8 +55,12 @@ class Verdicts:
         write_durably(self._path, f"{dump(document)}\n".encode())
 
 
-def shadow_of(state: Path, sha256: str) -> Mapping[str, Any] | None:
-    """How the shadow of a candidate went, for people."""
+def shadow_of(state: Path, name: str) -> Mapping[str, Any] | None:
+    """How the shadow of a model's candidate went, for people; None: it has none, or it goes on."""
+    slot = slots.read_slots(state, name).candidate
+    if slot is None:
+        return None
+    sha256 = sha256_in(slots.models_folder(state) / name / slot)
     return Verdicts(state).shadows.get(sha256)
 
 

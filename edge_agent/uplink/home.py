@@ -41,9 +41,14 @@ class Home:
         """What to subscribe to."""
         return self._birth, self._topic
 
-    def tell(self, rules: tuple[tuple[str, str], ...], pipelines: tuple[str, ...]) -> bool:
+    def tell(
+        self,
+        rules: tuple[tuple[str, str], ...],
+        pipelines: tuple[str, ...],
+        models: tuple[str, ...] = (),
+    ) -> bool:
         """What is watched now, from any thread; whether that is news."""
-        who = replace(self._who, rules=rules, pipelines=pipelines)
+        who = replace(self._who, rules=rules, pipelines=pipelines, models=models)
         with self._lock:
             if self._is_ready and who == self._who:
                 return False

@@ -104,10 +104,16 @@ class Publisher:
         if self._outgoing.retained.put(topic, body):
             self._outgoing.bell.ring()
 
-    def watches(self, rules: tuple[tuple[str, str], ...], pipelines: tuple[str, ...]) -> None:
-        """What is watched now, pairs of pipeline and rule: Home Assistant hears what changed."""
+    def watches(
+        self,
+        rules: tuple[tuple[str, str], ...],
+        pipelines: tuple[str, ...],
+        models: tuple[str, ...] = (),
+    ) -> None:
+        """What is watched now, pairs of pipeline and rule, and by which models: Home Assistant
+        hears what changed."""
         home = self._outgoing.home
-        if home is not None and home.tell(rules, pipelines):
+        if home is not None and home.tell(rules, pipelines, models):
             self._outgoing.bell.ring()
 
     def hand_over(self, timeout_s: float) -> bool:

@@ -119,11 +119,24 @@ def device(service: Callable[..., Any], desk: Desk, tmp_path: Path) -> Device:
 
 
 def test_a_good_model_is_staged_compared_put_in_charge_and_committed_and_an_abort_takes_it_back(
-    desk: Desk, device: Device
+    desk: Desk, device: Device, edge: Callable[..., Any]
 ) -> None:
     desk.roll_out("2", "r2")
     device.start()
     assert device.until("shadow")[1] == "ok"
+    time.sleep(2)  # the next turn finds nothing to do
+    here = ("-c", device.config, "--state", device.state)
+    document = json.loads(edge("ota", "status", *here, "--json").stdout)
+    schema = json.loads((ROOT / "edge_agent/schemas/ota-status.json").read_text())
+    jsonschema.validate(document, schema)
+    assert document["models"]["yard"]["ordered"] == {
+        "rollout": "r2", "version": "2", "stage": "shadow", "says": "waits for the next stage"
+    }  # fmt: skip
+    assert document["shadows"]["yard"]["version"] == "2"
+    told = edge("ota", "status", *here).stdout
+    assert "in shadow   yard: passed: 30 frames compared" in told
+    assert "stage shadow: waits for the" in edge("status", *here).stdout
+    assert "yard: passed: 30 frames" in edge("models", "show", "yard", *here).stdout
     assert yard.in_charge(device.state) == "1"  # a shadow changes nothing
     desk("rollout", "advance", "r2")
     device.until("committed")

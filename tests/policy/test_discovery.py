@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -28,7 +30,7 @@ COMPONENT = {
     "type": "object",
     "oneOf": [
         {
-            "properties": {"p": {"enum": ["binary_sensor", "sensor"]}},
+            "properties": {"p": {"enum": ["binary_sensor", "sensor", "update"]}},
             "required": ["p"],
             "additionalProperties": False,
         },
@@ -49,7 +51,32 @@ COMPONENT = {
             "required": ["p", "uniq_id", "stat_t"],
             "additionalProperties": False,
         },
+        {
+            "properties": {
+                "p": {"const": "update"},
+                "uniq_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+                "name": TEXT,
+                "dev_cla": {"const": "firmware"},
+                "ent_cat": {"enum": ["diagnostic", "config"]},
+                "stat_t": TOPIC,
+                "val_tpl": TEXT,
+            },
+            "required": ["p", "uniq_id", "stat_t"],
+            "additionalProperties": False,
+        },
     ],
+}
+#: What it takes as the state of an update entity (homeassistant/components/mqtt/update.py).
+UPDATE = {
+    "type": "object",
+    "properties": {
+        "installed_version": {"type": "string"},
+        "latest_version": {"type": "string"},
+        "title": {"type": "string"},
+        "release_summary": {"type": "string", "maxLength": 255},
+        "in_progress": {"type": "boolean"},
+    },
+    "additionalProperties": False,
 }
 MESSAGE = {
     "type": "object",
@@ -144,6 +171,33 @@ def test_a_rule_that_is_gone_is_removed_and_the_others_keep_their_identity() -> 
     for key in keys(after):
         assert after["cmps"][key]["uniq_id"] == before["cmps"][key]["uniq_id"]
     assert not set(removed) & set(keys(after))
+
+
+def test_a_model_is_an_update_entity_with_what_is_to_come() -> None:
+    who = replace(DOCK, models=("yard", "庭\"{{ 7 }}'"))
+    message = discovery(who, keys(discovery(DOCK)))
+    jsonschema.validate(message, MESSAGE)
+    entity = named(message, "Model 庭\"{{ 7 }}'")
+    assert (entity["p"], entity["stat_t"]) == ("update", "edge/v1/dock-07/health")
+    says = 'rollout r2, stage <b>: the apply window is "closed"'
+    models = {"庭\"{{ 7 }}'": {"version": "1", "latest": "2", "busy": False, "says": says}}
+    state = json.loads(shown(entity, {"data": {"reasons": [], "models": models}}))
+    jsonschema.validate(state, UPDATE)
+    assert state == {
+        "installed_version": "1", "latest_version": "2", "in_progress": False,
+        "title": "庭\"{{ 7 }}'", "release_summary": says,
+    }  # fmt: skip
+    for nothing in ({}, {"models": {}}):  # of an older agent, or of a moment without it
+        assert shown(named(message, "Model yard"), {"data": nothing}) == "{}"
+
+
+def test_the_entity_of_a_model_that_is_gone_is_removed() -> None:
+    before = discovery(replace(DOCK, models=("yard", "dock")))
+    after = discovery(replace(DOCK, models=("dock",)), gone=keys(before))
+    jsonschema.validate(after, MESSAGE)
+    removed = [each for each in after["cmps"].values() if "uniq_id" not in each]
+    assert removed == [{"p": "update"}]
+    assert named(after, "Model dock") == named(before, "Model dock")
 
 
 NAMES = st.text(min_size=1, max_size=64)

@@ -1,0 +1,208 @@
+"""What runs of each model, what is tried, what is ordered and why it waits.
+
+One view for whoever asks: `status`, `ota status`, `models show`, and Home Assistant by `health`.
+Rules: the slots say what is installed, the running agent what it is at; where none runs, that is
+unknown. Nothing of a model is read, so that it may be asked for every second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.bundles import slots
+from edge_agent.bundles.folders import version_of
+from edge_agent.frozen import frozen
+from edge_agent.policy.documents import rfc3339
+from edge_agent.policy.slots import Probation, Slots
+
+if TYPE_CHECKING:
+    from edge_agent.config.schema import Ota
+
+#: What Home Assistant takes of a summary is 255 characters.
+SHORT = 200
+
+
+@frozen
+class Ordered:
+    """What a rollout asks of this device. `says`: what is done about it, or why nothing is."""
+
+    rollout: str
+    version: str
+    stage: str
+    says: str
+    comes: bool = True  # False: refused here, aborted, or an older version
+
+    @property
+    def words(self) -> str:
+        return f"rollout {self.rollout}, stage {self.stage}: {self.says}"
+
+
+@frozen
+class Compared:
+    """A candidate in the shadow: so many frames of so many."""
+
+    model: str
+    frames: int
+    of: int
+
+
+@frozen
+class AtWork:
+    """What only the running agent knows, by model."""
+
+    ordered: Mapping[str, Ordered]
+    going: Mapping[str, str]  # what a probation still wants
+    busy: str | None = None  # an order about it is being carried out
+    compared: Compared | None = None
+
+
+IDLE = AtWork({}, {})
+
+
+@frozen
+class View:
+    """One model. `version` is what runs, or stands in the slots."""
+
+    version: str
+    candidate: str | None = None
+    compared: Compared | None = None
+    probation: Probation | None = None
+    going: str | None = None
+    ordered: Ordered | None = None
+    busy: bool = False
+
+    @property
+    def latest(self) -> str:
+        """The version that is to come, or the one that is there."""
+        if self.ordered is not None and self.ordered.comes:
+            return self.ordered.version
+        return self.candidate or self.version
+
+    @property
+    def words(self) -> str:
+        """One clause for people; empty where there is nothing to say."""
+        if self.ordered is not None:
+            return _cut(self.ordered.words)
+        if self.probation is not None:
+            return f"on probation, else back to {version_of(self.probation.before)}"
+        return "" if self.candidate is None else "a candidate that nobody has put in charge"
+
+
+def views(state: Path, running: Mapping[str, str], work: AtWork = IDLE) -> dict[str, View]:
+    """Of each model of `running`, with the version that runs; of those without slots, too."""
+    return {name: _view(state, name, version, work) for name, version in sorted(running.items())}
+
+
+def stored_views(state: Path) -> dict[str, View]:
+    """While no agent runs: of each model that was ever installed."""
+    names = slots.stated_names(state)
+    versions = {name: version_of(slots.read_slots(state, name).active) for name in names}
+    return views(state, versions)
+
+
+def told(found: Mapping[str, View]) -> dict[str, Any]:
+    """As `health` has it. It says what changes now and then, nothing that counts on."""
+    return {
+        name: {
+            "version": each.version,
+            "latest": each.latest,
+            "busy": each.busy,
+            "says": each.words,
+        }
+        for name, each in found.items()
+    }
+
+
+def ota_document(found: Mapping[str, View], state: Path, ota: Ota | None) -> dict[str, Any]:
+    """The key `ota` of `status/1`."""
+    from edge_agent.updates.checked import last_check  # not before the first frame
+
+    checked = last_check(state)
+    failure = None if checked is None else checked.failure
+    return {
+        "repository": None if ota is None else ota.repository,
+        "hold": ota is not None and ota.hold,
+        "checked": None if checked is None else rfc3339(checked.at),
+        "good": None if checked is None or checked.good is None else rfc3339(checked.good),
+        "failure": None
+        if failure is None
+        else {"code": failure.code, "message": failure.message, "next": failure.next or None},
+        "models": {name: _document(each) for name, each in found.items()},
+    }
+
+
+def lines(name: str, model: Mapping[str, Any]) -> Iterable[str]:
+    """One model of that document, a sentence each; none where it only runs."""
+    probation, shadow, ordered = model["probation"], model["shadow"], model["ordered"]
+    if probation is not None:
+        by = f" (rollout {probation['rollout']})" if probation["rollout"] else ""
+        left = f", {probation['to_go']}" if probation["to_go"] else ""
+        back = probation["before"]
+        yield f"{name} {model['version']} on probation{by}{left}; else back to {back}"
+    if model["candidate"] is not None:
+        compared = f", {shadow['frames']} of {shadow['of']} frames compared" if shadow else ""
+        yield f"{name} {model['candidate']} is a candidate{compared}"
+    if ordered is not None:
+        yield (
+            f"{name} {ordered['version']} is ordered by rollout {ordered['rollout']}, "
+            f"stage {ordered['stage']}: {ordered['says']}"
+        )
+
+
+# --- below ----------------------------------------------------------------------------------------
+
+
+def _view(state: Path, name: str, version: str, work: AtWork) -> View:
+    found = slots.read_slots(state, name)
+    compared = work.compared
+    return View(
+        version,
+        _candidate(found),
+        compared if compared is not None and compared.model == name else None,
+        found.probation,
+        work.going.get(name) if found.probation is not None else None,
+        work.ordered.get(name),
+        work.busy == name or (compared is not None and compared.model == name),
+    )
+
+
+def _candidate(found: Slots) -> str | None:
+    """A version that may still take charge."""
+    slot = found.candidate
+    if slot is None or slot in found.broken:
+        return None
+    known = found.known.get(slot)
+    return None if known is not None and known.sent_back else version_of(slot)
+
+
+def _document(view: View) -> dict[str, Any]:
+    probation, ordered = view.probation, view.ordered
+    order = None if probation is None else probation.order
+    return {
+        "version": view.version,
+        "candidate": view.candidate,
+        "shadow": None
+        if view.compared is None
+        else {"frames": view.compared.frames, "of": view.compared.of},
+        "probation": None
+        if probation is None
+        else {
+            "before": version_of(probation.before),
+            "rollout": None if order is None else order.rollout,
+            "to_go": view.going,
+        },
+        "ordered": None
+        if ordered is None
+        else {
+            "rollout": ordered.rollout,
+            "version": ordered.version,
+            "stage": ordered.stage,
+            "says": ordered.says,
+        },
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
