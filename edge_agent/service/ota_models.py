@@ -75,7 +75,7 @@ class Models:
         found = slots.read_slots(self._state, rollout.name)
         active = in_charge(rollout.name, self._state)
         candidate = self._candidate(rollout.name)
-        candidate_sha = None if candidate is None else candidate.manifest.sha256
+        candidate_sha = None if candidate is None else _identity(candidate, rollout)
         barred = {broken.sha256 for broken in found.broken.values()}
         barred |= self._reach.verdicts.refused.keys()
         known = found.known.get(found.candidate or "")
@@ -84,7 +84,7 @@ class Models:
         hold = found.hold
         runs = found.known.get(found.active or "")
         return Standing(
-            active=None if active is None else active.manifest.sha256,
+            active=None if active is None else _identity(active, rollout),
             came_by=None if runs is None else runs.rollout,
             on_probation=found.probation is not None,
             candidate=candidate_sha,
@@ -214,7 +214,7 @@ class Models:
 
     def _must_have(self, rollout: Rollout) -> Bundle:
         bundle = self._candidate(rollout.name)
-        if bundle is None or bundle.manifest.sha256 != rollout.sha256:
+        if bundle is None or _identity(bundle, rollout) != rollout.sha256:
             raise EdgeError(f"{rollout.name} {rollout.version} is not staged", "ota check")
         return bundle
 
@@ -234,7 +234,7 @@ class Models:
     ) -> None:
         active = in_charge(rollout.name, self._state)
         before = None
-        if active is not None and active.manifest.sha256 != rollout.sha256:
+        if active is not None and _identity(active, rollout) != rollout.sha256:
             before = Version(active.manifest.version, active.manifest.sha256)
         self._reach.tell(
             Step(
@@ -242,6 +242,14 @@ class Models:
                 verdict, OTA, reason, numbers or {}, before, order_of(rollout),
             )
         )  # fmt: skip
+
+
+def _identity(bundle: Bundle, rollout: Rollout) -> str:
+    """Its hash where it is what the order names. A version may come with the same model file and
+    only another `min_score` or other labels: that one is not in charge before it was charged."""
+    manifest = bundle.manifest
+    same = manifest.version == rollout.version
+    return manifest.sha256 if same else f"{manifest.sha256} of {manifest.version}"
 
 
 def order_of(rollout: Rollout) -> Order:

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 from depot import PASSPHRASE, Client
 from desk import ROOT, command, surroundings
+from transcript import commands
 
 SECTION = (ROOT / "ota/README.md").read_text("utf-8").split("## The key ceremony")[1]
-BLOCKS = re.findall(r"```console\n(.*?)```", SECTION, re.DOTALL)
 
 
 @pytest.mark.slow
 def test_the_ceremony_as_it_is_written(tmp_path: Path) -> None:
-    lines = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
     for folder in ("secure", "media/alice", "media/bob", "media/carol", "media/online"):
         (tmp_path / folder).mkdir(parents=True)
-    text = "\n".join(lines).replace(
+    text = "\n".join(commands(SECTION)).replace(
         "publish scene-detector", f"publish {ROOT}/models/scene-detector"
     )
     text = re.sub(r"(?<=[\s\"(])/(?=secure|media)", f"{tmp_path}/", text)

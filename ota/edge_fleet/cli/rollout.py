@@ -127,6 +127,7 @@ def _small_stages(ongoing: Ongoing, fleet: Fleet) -> Iterator[str]:
     """What the present fleet could never satisfy: a person wants to know it today."""
     from dataclasses import replace
 
+    from edge_agent.cli.render import plural
     from edge_fleet.decide import newcomers
 
     found = ongoing.standing.order
@@ -134,8 +135,9 @@ def _small_stages(ongoing: Ongoing, fleet: Fleet) -> Iterator[str]:
         members = newcomers(replace(found, stage=index), fleet)
         if len(members) < stage.at_least.devices:
             yield (
-                f"stage {stage.name} asks for {stage.at_least.devices} devices, "
-                f"{len(members)} known ones come with it: it waits for more, or for advance"
+                f"stage {stage.name} asks for {plural(stage.at_least.devices, 'device')}, and "
+                f"{len(members) or 'none'} that the desk knows would come with it: it waits for "
+                "more (edge-fleet enroll), or for rollout advance"
             )
 
 
