@@ -13,7 +13,7 @@ from transcript import Shell, commands, fits, follow, programs
 GUIDE = (ROOT / "docs" / "guide-model-rollout.md").read_text("utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance  # a minute on a quiet machine, many on a busy one
 def test_the_guide_as_it_is_written(tmp_path: Path) -> None:
     # a short name: what a command says is broken into lines of 80
     with tempfile.TemporaryDirectory(prefix="guide") as made:
