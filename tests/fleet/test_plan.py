@@ -84,3 +84,8 @@ def test_the_schema_of_a_plan_is_the_programs() -> None:
     made = Plan.model_json_schema()
     assert written["properties"] == made["properties"]
     assert written["$defs"] == made["$defs"]
+
+
+def test_a_plan_that_was_taken_is_read_again_whatever_guardrails_are_judged_now() -> None:
+    kept = document(load_plan(ROOT / "ota/plans/careful.yaml"))
+    assert remembered(kept | {"guardrails": {"crashes": 0.0}}).guardrails == {"crashes": 0.0}
