@@ -122,6 +122,7 @@ class Obey:
             if rollout.sha256 == ended.sha256 and rollout.state is not State.ABORTED:
                 self._models.shadow_ended(rollout, ended)
                 return
+        self._models.leave_shadow()
 
     def _do(self, rollout: Rollout, act: Act) -> None:
         match act.do:

@@ -36,6 +36,8 @@ from edge_agent.store.disk import disk_errors
 
 #: Pinned cases are seconds of video each; a board that needs longer has too many.
 REGRESS_S = 1800.0
+#: In whose shadow the agent ended so often is not put there again. Once may be a power cut.
+MOST_CUTS = 2
 
 
 class Charge(Protocol):
@@ -123,7 +125,13 @@ class Models:
     def shadow(self, rollout: Rollout) -> None:
         """Put the candidate beside the active model. Raises Refused, NoRoom."""
         bundle = self._must_have(rollout)
+        verdicts = self._reach.verdicts
         try:
+            if verdicts.cut_short(rollout.sha256) >= MOST_CUTS:
+                raise Refused(
+                    f"the agent ended {MOST_CUTS} times while it was in the shadow",
+                    "look in the log at what ended it; publish a version that does not",
+                )
             examined = examine(bundle, self._reach.charge.plans(rollout.name, bundle.folder))
             self._tell(rollout, "tested", numbers=examined.numbers)
             self._tell(rollout, "golden")
@@ -131,17 +139,20 @@ class Models:
                 raise EdgeError(
                     "a shadow needs the running agent", "start it: systemctl start edge-agent"
                 )
+            verdicts.shadow_begins(rollout.sha256)
             count = self._reach.shadows.begin(bundle, rollout.shadow, rollout.guardrails)
         except Refused as refusal:
             self.refuse(rollout, refusal)
             raise
         if not count:
+            verdicts.shadow_is_over()
             reason = "no pipeline here uses it"
             self._reach.verdicts.shadowed(rollout.sha256, {"schema": "shadow/1", "reason": reason})
             self._tell(rollout, "shadow", Verdict.WAITING, reason)
 
     def shadow_ended(self, rollout: Rollout, ended: Ended) -> None:
         """Keep the verdict and tell it: whether it matters is for the desk to decide."""
+        self._reach.verdicts.shadow_is_over()
         self._reach.verdicts.shadowed(ended.sha256, ended.document)
         verdict = Verdict.OK if ended.verdict.passed else Verdict.FAILED
         self._tell(rollout, "shadow", verdict, ended.verdict.reason, ended.verdict.numbers)
@@ -184,6 +195,7 @@ class Models:
 
     def refuse(self, rollout: Rollout, refusal: EdgeError) -> None:
         """Remember and tell that this device does not take it."""
+        self._reach.verdicts.shadow_is_over()
         self._reach.verdicts.refuse(rollout.sha256, refusal.message)
         self._tell(rollout, "refused", Verdict.FAILED, refusal.message)
 
@@ -201,7 +213,13 @@ class Models:
 
     def _end_shadow(self, sha256: str) -> None:
         if self._reach.shadows is not None and self._reach.shadows.sha256 == sha256:
+            self.leave_shadow()
+
+    def leave_shadow(self) -> None:
+        """As asked: whatever ends the agent later is not its doing."""
+        if self._reach.shadows is not None:
             self._reach.shadows.end()
+        self._reach.verdicts.shadow_is_over()
 
     def _candidate(self, name: str) -> Bundle | None:
         slot = slots.read_slots(self._state, name).candidate

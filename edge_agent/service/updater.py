@@ -85,11 +85,8 @@ class Updater:
             held=lambda: self._ota is not None and self._ota.hold,
             stopped=lambda: self._stop.is_set(),
         )
-        self._obey = Obey(
-            house.here,
-            Models(reach),
-            self._fetch,
-        )
+        self._models = Models(reach)
+        self._obey = Obey(house.here, self._models, self._fetch)
         self.beat = Beat("updates")
         self._acting = threading.Lock()
         self._wanted = threading.Event()  # somebody asks for a look now
@@ -146,7 +143,13 @@ class Updater:
         except Stopped:
             pass
         finally:
-            self._shadows.end()
+            self._end_shadow()
+
+    def _end_shadow(self) -> None:
+        try:
+            self._models.leave_shadow()
+        except EdgeError as refusal:  # a full disk: the next start takes it for one cut short
+            log.warning("the end of a shadow is not kept reason=%r", refusal.message)
 
     def _turn(self) -> None:
         ota = self._ota

@@ -1,4 +1,5 @@
-"""What this device has found out about candidates, kept: refused, and how the shadow went.
+"""What this device has found out about candidates, kept: refused, how the shadow went, and which
+one was in the shadow when the agent ended.
 
 `ota/verdicts.json` of the state directory. It keeps a device from trying again what it has refused
 already; it never puts anything in charge. Damaged or gone, things are tried once more.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_agent.bundles import slots
 from edge_agent.policy.documents import dump
@@ -19,6 +20,7 @@ from edge_agent.store.disk import write_durably
 FILE = "ota/verdicts.json"
 #: The oldest are forgotten first.
 MOST = 64
+_Value = TypeVar("_Value")
 
 
 class Verdicts:
@@ -29,6 +31,10 @@ class Verdicts:
         kept = _read(self._path)
         self._refused: dict[str, str] = _texts(kept.get("refused"))
         self._shadows: dict[str, dict[str, Any]] = _documents(kept.get("shadows"))
+        self._cut: dict[str, int] = _counts(kept.get("cut"))
+        self._in_shadow = ""  # of this process
+        if isinstance(left := kept.get("in_shadow"), str) and left:
+            self._cut = _newest(self._cut | {left: self._cut.get(left, 0) + 1})
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -50,8 +56,31 @@ class Verdicts:
         self._shadows = _newest(self._shadows | {sha256: document})
         self._write()
 
+    def cut_short(self, sha256: str) -> int:
+        """How often the agent ended, unasked, while that was in the shadow."""
+        return self._cut.get(sha256, 0)
+
+    def shadow_begins(self, sha256: str) -> None:
+        """What ends the agent from now on may be its doing. Raises EdgeError where the disk takes
+        nothing: then it must not begin."""
+        if self._in_shadow != sha256:
+            self._in_shadow = sha256
+            self._write()
+
+    def shadow_is_over(self) -> None:
+        """It ended as it should, whatever came of it. Raises as `shadow_begins`."""
+        if self._in_shadow:
+            self._in_shadow = ""
+            self._write()
+
     def _write(self) -> None:
-        document = {"schema": "verdicts/1", "refused": self._refused, "shadows": self._shadows}
+        document = {
+            "schema": "verdicts/1",
+            "refused": self._refused,
+            "shadows": self._shadows,
+            "cut": self._cut,
+            "in_shadow": self._in_shadow,
+        }
         write_durably(self._path, f"{dump(document)}\n".encode())
 
 
@@ -64,7 +93,7 @@ def shadow_of(state: Path, name: str) -> Mapping[str, Any] | None:
     return Verdicts(state).shadows.get(sha256)
 
 
-def _newest(found: dict[str, Any]) -> dict[str, Any]:
+def _newest(found: dict[str, _Value]) -> dict[str, _Value]:
     return dict(list(found.items())[-MOST:])
 
 
@@ -78,6 +107,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _texts(kept: Any) -> dict[str, str]:
     return {str(key): str(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def _counts(kept: Any) -> dict[str, int]:
+    if not isinstance(kept, dict):
+        return {}
+    return {str(key): value for key, value in kept.items() if type(value) is int}
 
 
 def _documents(kept: Any) -> dict[str, dict[str, Any]]:

@@ -4,8 +4,8 @@ Pure. Rules:
 
 * One step at a time: stay, go on to the next stage, finish, pause on doubt, abort on harm.
 * Harm is a device that was in charge and went back, or a guardrail that failed in charge. Doubt is
-  one that would not take it, or a guardrail that failed before. More of them than the plan
-  tolerates: never a step further.
+  one that would not take it, whose shadow failed, or a guardrail that failed before. More of them
+  than the plan tolerates: never a step further.
 * A stage is over by success that was reported, by its time, and when nobody who came with it is
   under way. Who is silent is neither success nor failure, and holds up only what the plan says.
 * Reports are a set: their order and their repeats change nothing.
@@ -26,8 +26,9 @@ from edge_fleet.plan import Limit, Plan, StagePlan
 HOUR_S = 3600.0
 #: Steps of a device in which the target is, or was, in charge.
 IN_CHARGE = ("swapped", "probation", "committed", "rolled_back")
-#: Steps that are an end, where they are ok.
+#: Steps that are an end, where they are ok; and those that are one where they failed.
 SUCCESS = ("shadow", "committed")
+FAILURE = ("shadow", "refused", "rolled_back")
 #: A reason names so many devices.
 NAMED = 5
 
@@ -179,7 +180,7 @@ def _failures(plan: Plan, reports: Iterable[Report]) -> Iterator[Failure]:
         if report.verdict == "waiting":
             continue  # an interruption, or not yet the whole truth
         charge = report.step in IN_CHARGE
-        if report.verdict == "failed" and report.step in ("refused", "rolled_back"):
+        if report.verdict == "failed" and report.step in FAILURE:
             why = report.reason or report.step.replace("_", " ")
             yield Failure(report.device, why, report.id, charge)
         for name, limit in plan.guardrails.items():

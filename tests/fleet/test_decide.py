@@ -160,7 +160,11 @@ def test_never_past_a_failed_guardrail(situation) -> None:
         assert found.move not in FORWARD
 
 
-@given(situations(), st.sampled_from(sorted(FLEET)), st.sampled_from(["refused", "rolled_back"]))
+@given(
+    situations(),
+    st.sampled_from(sorted(FLEET)),
+    st.sampled_from(["shadow", "refused", "rolled_back"]),
+)
 def test_more_harm_never_moves_it_forward(situation, device: str, step: str) -> None:
     plan, where, said, now = situation
     before = decide(plan, where, FLEET, said, now)
@@ -252,6 +256,7 @@ def test_what_harms_aborts_and_what_is_doubtful_pauses() -> None:
         ],
         Move.PAUSE: [
             report("d01", "refused", "failed"),
+            report("d01", "shadow", "failed"),
             report("d01", "shadow", least_agreement=0.5),
             report("d01", "shadow", event_ratio=float("nan")),
         ],
