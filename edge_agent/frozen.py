@@ -7,8 +7,9 @@ in that time. Here the fields and slots are made by `dataclasses` itself, so `fi
 every class; and a constructor is compiled when it is first looked at.
 
 docs/decisions/0012-frozen.md says why. Rules: every field is in the comparison and in `repr` unless
-it says otherwise, as of a dataclass; `__post_init__` sets what it works out with `object.__setattr__`. What differs from
-`dataclass(frozen=True, slots=True)` is the time alone, and a test holds it to that.
+it says otherwise, as of a dataclass; `__post_init__` sets what it works out with
+`object.__setattr__`. What differs from `dataclass(frozen=True, slots=True)` is the time alone, and
+a test holds it to that.
 """
 
 from __future__ import annotations
