@@ -114,7 +114,7 @@ class Obey:
 
     def reason(self, rollout: Rollout) -> str | None:
         """Why this device does not take what it names; None: it has refused nothing of it."""
-        return self._models.reason(rollout.sha256)
+        return self._models.reason(rollout)
 
     def shadow_ended(self, ended: Ended) -> None:
         """Tell it for the order that asked for it."""

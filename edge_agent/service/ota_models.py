@@ -31,7 +31,7 @@ from edge_agent.service.install import import_model
 from edge_agent.service.shadows import Ended, Shadows
 from edge_agent.service.story import Tell
 from edge_agent.service.swap import Wish
-from edge_agent.service.verdicts import Verdicts
+from edge_agent.service.verdicts import Verdicts, key
 from edge_agent.store.disk import disk_errors
 
 #: Pinned cases are seconds of video each; a board that needs longer has too many.
@@ -79,7 +79,8 @@ class Models:
         candidate = self._candidate(rollout.name)
         candidate_sha = None if candidate is None else _identity(candidate, rollout)
         barred = {broken.sha256 for broken in found.broken.values()}
-        barred |= self._reach.verdicts.refused.keys()
+        if _key(rollout) in self._reach.verdicts.refused:
+            barred.add(rollout.sha256)
         known = found.known.get(found.candidate or "")
         if candidate_sha and known and (known.sent_back or not found.may_begin_again):
             barred.add(candidate_sha)
@@ -91,7 +92,9 @@ class Models:
             on_probation=found.probation is not None,
             candidate=candidate_sha,
             shadowing=candidate_sha is not None and self._in_shadow(candidate_sha),
-            shadowed=frozenset(self._reach.verdicts.shadows),
+            shadowed=frozenset(
+                {rollout.sha256} if _key(rollout) in self._reach.verdicts.shadows else ()
+            ),
             barred=frozenset(barred),
             held=self._reach.held() or (hold is not None and hold.version != rollout.version),
         )
@@ -147,13 +150,13 @@ class Models:
         if not count:
             verdicts.shadow_is_over()
             reason = "no pipeline here uses it"
-            self._reach.verdicts.shadowed(rollout.sha256, {"schema": "shadow/1", "reason": reason})
+            self._reach.verdicts.shadowed(_key(rollout), {"schema": "shadow/1", "reason": reason})
             self._tell(rollout, "shadow", Verdict.WAITING, reason)
 
     def shadow_ended(self, rollout: Rollout, ended: Ended) -> None:
         """Keep the verdict and tell it: whether it matters is for the desk to decide."""
         self._reach.verdicts.shadow_is_over()
-        self._reach.verdicts.shadowed(ended.sha256, ended.document)
+        self._reach.verdicts.shadowed(_key(rollout), ended.document)
         verdict = Verdict.OK if ended.verdict.passed else Verdict.FAILED
         self._tell(rollout, "shadow", verdict, ended.verdict.reason, ended.verdict.numbers)
 
@@ -176,7 +179,7 @@ class Models:
             self._reach.charge.take(rollout.name, bundle.folder.name, wish)
         except Refused as refusal:
             if refusal.code not in ("held", "downgrade"):
-                self._reach.verdicts.refuse(rollout.sha256, refusal.message)
+                self._reach.verdicts.refuse(_key(rollout), refusal.message)
             raise
 
     def revert(self, rollout: Rollout, reason: str) -> None:
@@ -196,12 +199,12 @@ class Models:
     def refuse(self, rollout: Rollout, refusal: EdgeError) -> None:
         """Remember and tell that this device does not take it."""
         self._reach.verdicts.shadow_is_over()
-        self._reach.verdicts.refuse(rollout.sha256, refusal.message)
+        self._reach.verdicts.refuse(_key(rollout), refusal.message)
         self._tell(rollout, "refused", Verdict.FAILED, refusal.message)
 
-    def reason(self, sha256: str) -> str | None:
+    def reason(self, rollout: Rollout) -> str | None:
         """Why it was refused here."""
-        return self._reach.verdicts.refused.get(sha256)
+        return self._reach.verdicts.refused.get(_key(rollout))
 
     def offered(self, rollout: Rollout) -> None:
         self._tell(rollout, "offered")
@@ -268,6 +271,11 @@ def _identity(bundle: Bundle, rollout: Rollout) -> str:
     manifest = bundle.manifest
     same = manifest.version == rollout.version
     return manifest.sha256 if same else f"{manifest.sha256} of {manifest.version}"
+
+
+def _key(rollout: Rollout) -> str:
+    """What a verdict is about: another version with the same model file is tried anew."""
+    return key(rollout.sha256, rollout.version)
 
 
 def order_of(rollout: Rollout) -> Order:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_agent.bundles import slots
+from edge_agent.bundles.folders import version_of
 from edge_agent.policy.documents import dump
 from edge_agent.service.install import sha256_in
 from edge_agent.store.disk import write_durably
@@ -24,7 +25,7 @@ _Value = TypeVar("_Value")
 
 
 class Verdicts:
-    """By the sha256 of the model or policy. One thread uses it."""
+    """By `key`; of ends in the shadow by the sha256 alone. One thread uses it."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / FILE
@@ -46,14 +47,14 @@ class Verdicts:
         """`shadow/1` of each candidate whose shadow has ended."""
         return self._shadows
 
-    def refuse(self, sha256: str, reason: str) -> None:
+    def refuse(self, about: str, reason: str) -> None:
         """Raises EdgeError where the disk takes nothing."""
-        self._refused = _newest(self._refused | {sha256: reason})
+        self._refused = _newest(self._refused | {about: reason})
         self._write()
 
-    def shadowed(self, sha256: str, document: dict[str, Any]) -> None:
+    def shadowed(self, about: str, document: dict[str, Any]) -> None:
         """Raises EdgeError where the disk takes nothing."""
-        self._shadows = _newest(self._shadows | {sha256: document})
+        self._shadows = _newest(self._shadows | {about: document})
         self._write()
 
     def cut_short(self, sha256: str) -> int:
@@ -84,13 +85,18 @@ class Verdicts:
         write_durably(self._path, f"{dump(document)}\n".encode())
 
 
+def key(sha256: str, version: str) -> str:
+    """A version may come with the model file of another and only other labels or scores."""
+    return f"{sha256} {version}"
+
+
 def shadow_of(state: Path, name: str) -> Mapping[str, Any] | None:
     """How the shadow of a model's candidate went, for people; None: it has none, or it goes on."""
     slot = slots.read_slots(state, name).candidate
     if slot is None:
         return None
     sha256 = sha256_in(slots.models_folder(state) / name / slot)
-    return Verdicts(state).shadows.get(sha256)
+    return Verdicts(state).shadows.get(key(sha256, version_of(slot)))
 
 
 def _newest(found: dict[str, _Value]) -> dict[str, _Value]:

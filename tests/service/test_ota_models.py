@@ -6,38 +6,58 @@ from pathlib import Path
 
 import yard
 
+from edge_agent.errors import Refused
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.policy.update import Do, Moment, next_act
 from edge_agent.service.ota_models import Models, Reach
 from edge_agent.service.verdicts import Verdicts
 
 
-def test_another_version_with_the_same_file_is_not_in_charge_yet(tmp_path: Path) -> None:
-    yard.installed(tmp_path, "1")
-    reach = Reach(
-        state=tmp_path,
-        config_path=tmp_path / "config.yaml",
-        charge=yard,  # nobody is put in charge here
-        shadows=None,
-        verdicts=Verdicts(tmp_path),
-        tell=lambda step: None,
-        held=lambda: False,
-        stopped=lambda: False,
-    )
-    asked = {}
-    for version in ("1", "2"):
-        order = Rollout(
-            id=f"to-{version}",
-            serial=1,
-            state=State.RUNNING,
-            kind=Kind.MODEL,
-            target=f"models/yard/{version}.tar",
-            sha256=yard.sha256_of(tmp_path, "1"),
-            name=yard.NAME,
-            version=version,
-            stages=(Stage("all", Mode.CHARGE, percent=100),),
-            stage=0,
+def models(state: Path) -> Models:
+    yard.installed(state, "1")
+    return Models(
+        Reach(
+            state=state,
+            config_path=state / "config.yaml",
+            charge=yard,  # nobody is put in charge here
+            shadows=None,
+            verdicts=Verdicts(state),
+            tell=lambda step: None,
+            held=lambda: False,
+            stopped=lambda: False,
         )
-        standing = Models(reach).standing(order)
-        asked[version] = next_act(order, ("dock-07", {}), standing, Moment()).do
-    assert asked == {"1": Do.NOTHING, "2": Do.FETCH}
+    )
+
+
+def order(state: Path, version: str) -> Rollout:
+    """With the file of version 1."""
+    return Rollout(
+        id=f"to-{version}",
+        serial=1,
+        state=State.RUNNING,
+        kind=Kind.MODEL,
+        target=f"models/yard/{version}.tar",
+        sha256=yard.sha256_of(state, "1"),
+        name=yard.NAME,
+        version=version,
+        stages=(Stage("all", Mode.CHARGE, percent=100),),
+        stage=0,
+    )
+
+
+def asked(acts: Models, rollout: Rollout) -> Do:
+    return next_act(rollout, ("dock-07", {}), acts.standing(rollout), Moment()).do
+
+
+def test_another_version_with_the_same_file_is_not_in_charge_yet(tmp_path: Path) -> None:
+    acts = models(tmp_path)
+    assert asked(acts, order(tmp_path, "1")) is Do.NOTHING
+    assert asked(acts, order(tmp_path, "2")) is Do.FETCH
+
+
+def test_what_was_refused_is_one_version_not_every_one_with_its_file(tmp_path: Path) -> None:
+    acts = models(tmp_path)
+    acts.refuse(order(tmp_path, "2"), Refused("a pinned case speaks against it"))
+    assert asked(acts, order(tmp_path, "2")) is Do.NOTHING
+    assert acts.reason(order(tmp_path, "2")) == "a pinned case speaks against it"
+    assert asked(acts, order(tmp_path, "3")) is Do.FETCH
