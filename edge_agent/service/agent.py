@@ -330,6 +330,7 @@ class Agent:
                 self._config_path,
                 lambda: self._watch,
                 self._swap_of,
+                self._policing,
                 self._story,
             )
         )
@@ -350,8 +351,7 @@ class Agent:
     def _rebuild(self) -> None:
         """Another model that no pipeline can go on with: all of them are started anew."""
         watch = Watch(self._config, self._starting.beside, self._house, self._watch.notices)
-        with self._swapping:
-            self._swap(self._config, watch)
+        self._replace(self._config, watch)
 
     def _new_textfile(self) -> Textfile:
         from edge_agent.service.metrics import Textfile
@@ -490,13 +490,22 @@ class Agent:
             with self._starting.anew() as config:
                 kept = self._needs_restart(config)
                 watch = Watch(config, self._starting.beside, self._house)
-                with self._swapping:
-                    self._swap(config, watch)
+                self._replace(config, watch)
         finally:
             self._reloading.release()
             self._notifier.ready()
         log.info("reloaded pipelines=%d", len(watch.runners))
         return {"pipelines": sorted(watch.runners), "needs_restart": kept}
+
+    def _replace(self, config: Config, watch: Watch) -> None:
+        """One at a time, and not once the agent stops: a stop keeps that lock for good, and who
+        asks may be a thread that it waits for."""
+        while not self._swapping.acquire(timeout=LINGER_S):
+            self._refuse_when_stopping()
+        try:
+            self._swap(config, watch)
+        finally:
+            self._swapping.release()
 
     def _swap(self, config: Config, watch: Watch) -> None:
         """Stop the old parts and start the new ones; not while the agent itself stops."""

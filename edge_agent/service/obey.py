@@ -1,23 +1,23 @@
 """Orders of a repository, carried one act further at a time.
 
 Used by the updater of the running agent, and by `ota install` with a stick while none runs. Rules:
-`policy/update.py` decides; what is refused here is remembered by the acts (`ota_models.py`), what
-only failed is tried again by whoever calls. Read `updater.py` for when.
+`policy/update.py` decides; what is refused here is remembered by the acts (`ota_models.py`,
+`ota_policies.py`), what only failed is tried again by whoever calls. Read `updater.py` for when.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
+from typing import Protocol
 
 from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
 from edge_agent.policy.rollout import Kind, Rollout, State
-from edge_agent.policy.update import Act, Do, Moment, Who, next_act, order
-from edge_agent.service.ota_models import Models
+from edge_agent.policy.update import Act, Do, Moment, Standing, Who, next_act, order
 from edge_agent.service.shadows import Ended
 from edge_agent.updates.offer import Order, Target
 from edge_agent.updates.source import Now, Source, ota_folder
@@ -25,6 +25,8 @@ from edge_agent.updates.window import is_open
 
 log = logging.getLogger("edge_agent.updates")
 
+#: What is ordered about: a model or a policy, and its name.
+About = tuple[Kind, str]
 #: Gets one file of a repository into a folder.
 Fetch = Callable[[Source, Now, Target, Path], Path]
 
@@ -52,22 +54,49 @@ class Done:
 
     @property
     def words(self) -> str:
-        about = f"{self.rollout.name} {self.rollout.version} (rollout {self.rollout.id})"
+        kind = "" if self.rollout.kind is Kind.MODEL else f"{self.rollout.kind} "
+        about = f"{kind}{self.rollout.name} {self.rollout.version} (rollout {self.rollout.id})"
         return f"{about}: {self.act.do.value}: {self.act.reason}"
+
+
+class Acts(Protocol):
+    """What can be done about a model (`Models`) or a policy (`Policies`)."""
+
+    def standing(self, rollout: Rollout) -> Standing: ...
+
+    def is_downgrade(self, rollout: Rollout) -> bool: ...
+
+    def offered(self, rollout: Rollout) -> None: ...
+
+    def stage(self, rollout: Rollout, archive: Path, /) -> None: ...
+
+    def shadow(self, rollout: Rollout) -> None: ...
+
+    def shadow_ended(self, rollout: Rollout, ended: Ended) -> None: ...
+
+    def charge(self, rollout: Rollout) -> None: ...
+
+    def revert(self, rollout: Rollout, reason: str) -> None: ...
+
+    def drop(self, rollout: Rollout) -> None: ...
+
+    def reason(self, rollout: Rollout) -> str | None: ...
+
+    def leave_shadow(self) -> None: ...
 
 
 class Obey:
     """What a repository ordered last, and the acts. One thread at a time."""
 
-    def __init__(self, here: Here, models: Models, fetch: Fetch) -> None:
+    def __init__(self, here: Here, acts: Mapping[Kind, Acts], fetch: Fetch) -> None:
         self._here = here
-        self._models = models
+        self._acts = acts
         self._fetch = fetch
         self._source: Source | None = None
         self._orders: tuple[Order, ...] = ()
         self._offered: set[tuple[str, str]] = set()
-        self.busy: str | None = None  # the model that an act is about, one that takes a while
-        self.counting: dict[str, Rollout] = {}  # of each model the order that counts
+        self.busy: About | None = None  # what an act is about, one that takes a while
+        self.counting: dict[About, Rollout] = {}  # of each the order that counts
 
     def take(self, source: Source, orders: tuple[Order, ...]) -> None:
         """These stand from now on; the source they came from has what they name."""
@@ -84,28 +113,29 @@ class Obey:
     def rollouts(self) -> Sequence[Rollout]:
         return [each.rollout for each in self._orders if each.rollout is not None]
 
-    def names(self) -> tuple[str, ...]:
-        """Models that something is ordered about."""
-        return tuple(sorted({each.name for each in self.rollouts() if each.kind is Kind.MODEL}))
+    def names(self) -> tuple[About, ...]:
+        """Models and policies that something is ordered about."""
+        return tuple(sorted({(each.kind, each.name) for each in self.rollouts()}))
 
-    def one(self, name: str, *, at_once: bool = False) -> Done | None:
-        """One act about a model; None where nothing that is ordered is for this device.
+    def one(self, about: About, *, at_once: bool = False) -> Done | None:
+        """One act about a model or policy; None where nothing that is ordered is for this device.
 
         `at_once`: a person is there, no window is waited for. Raises Refused, NoRoom, EdgeError.
         """
-        mine = [each for each in self.rollouts() if (each.kind, each.name) == (Kind.MODEL, name)]
-        counting = order(mine, self._here.who, self._models.standing(mine[0]))
+        mine = [each for each in self.rollouts() if (each.kind, each.name) == about]
+        acts = self._acts[about[0]]
+        counting = order(mine, self._here.who, acts.standing(mine[0]))
         if counting is None:
-            self.counting.pop(name, None)
+            self.counting.pop(about, None)
             return None
-        self.counting[name] = counting
+        self.counting[about] = counting
         act = next_act(
             counting,
             self._here.who,
-            self._models.standing(counting),
-            Moment(at_once or self._in_window(), self._models.is_downgrade(counting)),
+            acts.standing(counting),
+            Moment(at_once or self._in_window(), acts.is_downgrade(counting)),
         )
-        self.busy = name if act.do in (Do.FETCH, Do.CHARGE) else None
+        self.busy = about if act.do in (Do.FETCH, Do.CHARGE) else None
         try:
             self._do(counting, act)
         finally:
@@ -114,28 +144,30 @@ class Obey:
 
     def reason(self, rollout: Rollout) -> str | None:
         """Why this device does not take what it names; None: it has refused nothing of it."""
-        return self._models.reason(rollout)
+        return self._acts[rollout.kind].reason(rollout)
 
     def shadow_ended(self, ended: Ended) -> None:
         """Tell it for the order that asked for it."""
         for rollout in self.rollouts():
             if rollout.sha256 == ended.sha256 and rollout.state is not State.ABORTED:
-                self._models.shadow_ended(rollout, ended)
+                self._acts[rollout.kind].shadow_ended(rollout, ended)
                 return
-        self._models.leave_shadow()
+        for acts in self._acts.values():
+            acts.leave_shadow()
 
     def _do(self, rollout: Rollout, act: Act) -> None:
+        acts = self._acts[rollout.kind]
         match act.do:
             case Do.FETCH:
                 self._stage(rollout)
             case Do.SHADOW:
-                self._models.shadow(rollout)
+                acts.shadow(rollout)
             case Do.CHARGE:
-                self._models.charge(rollout)
+                acts.charge(rollout)
             case Do.REVERT:
-                self._models.revert(rollout, act.reason)
+                acts.revert(rollout, act.reason)
             case Do.DROP:
-                self._models.drop(rollout)
+                acts.drop(rollout)
 
     def _stage(self, rollout: Rollout) -> None:
         target = next((each.target for each in self._orders if each.rollout == rollout), None)
@@ -146,11 +178,11 @@ class Obey:
             )
         if (rollout.id, rollout.sha256) not in self._offered:
             self._offered.add((rollout.id, rollout.sha256))
-            self._models.offered(rollout)
+            self._acts[rollout.kind].offered(rollout)
         into = ota_folder(self._here.state) / "incoming"
         archive = self._fetch(self._source, self._here.now(), target, into)
         try:
-            self._models.stage(rollout, archive)
+            self._acts[rollout.kind].stage(rollout, archive)
         finally:
             archive.unlink(missing_ok=True)
 

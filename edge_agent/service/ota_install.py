@@ -14,12 +14,15 @@ from edge_agent.config.schema import Config
 from edge_agent.engines import Plan
 from edge_agent.frozen import frozen
 from edge_agent.host.clock import TimeServer
+from edge_agent.policy.rollout import Kind
 from edge_agent.service.charge import Reason, Request, go_back, take_charge
 from edge_agent.service.install import sha256_in
 from edge_agent.service.models import Demand
 from edge_agent.service.moments import zone_of
-from edge_agent.service.obey import Here, Obey
+from edge_agent.service.obey import Acts, Here, Obey
 from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.ota_policies import Policies
+from edge_agent.service.ota_policies import Still as StillPolicies
 from edge_agent.service.story import Tell, told_from_outside
 from edge_agent.service.swap import Wish
 from edge_agent.service.updater import acts
@@ -84,7 +87,11 @@ def install(
             held=lambda: ota is not None and ota.hold,
             stopped=lambda: False,
         )
-        obey = Obey(here, Models(reach), fetch)
+        acts_of: dict[Kind, Acts] = {
+            Kind.MODEL: Models(reach),
+            Kind.POLICY: Policies(reach, StillPolicies(config_path, state, tell)),
+        }
+        obey = Obey(here, acts_of, fetch)
         obey.take(source, check(source, here.now()).orders)
-        done = [each for name in obey.names() for each in acts(obey, name)]
+        done = [each for about in obey.names() for each in acts(obey, about)]
     return {"done": [each.words for each in done]}

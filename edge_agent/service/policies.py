@@ -17,7 +17,7 @@ from typing import Any
 from edge_agent.bundles import policies, slots
 from edge_agent.bundles.policies import Kept
 from edge_agent.bundles.slots import POLICIES
-from edge_agent.errors import EdgeError
+from edge_agent.errors import EdgeError, Refused
 from edge_agent.frozen import frozen
 from edge_agent.policy.probation import Outlook, judge, restored
 from edge_agent.policy.slots import Probation
@@ -76,14 +76,15 @@ class Policing:
             request = Request(
                 kept, wish.who, True, wish.downgrade, wish.terms, wish.order, self._baseline(kept)
             )
+            self._must_be_settled()
             try:
-                self._must_be_settled()
                 object_to(request, self._state)
                 must_fit(kept, self._reach.config_path, self._state)
-            except EdgeError as refusal:
+            except Refused as refusal:  # what is only waited for is asked again and again
                 tell_refusal(request, refusal, self._state, tell)
                 raise
-            tell_step(request, "tested", self._state, tell)
+            if wish.order is None:  # else whoever carries it out has told that
+                tell_step(request, "tested", self._state, tell)
             if before is not None and before.slot == slot:
                 return kept
             switch(request, self._state)

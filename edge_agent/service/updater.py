@@ -22,12 +22,14 @@ from typing import Any
 from edge_agent.config.schema import Config, Ota
 from edge_agent.errors import EdgeError, NoRoom, Refused
 from edge_agent.frozen import frozen
-from edge_agent.policy.rollout import State
+from edge_agent.policy.rollout import Kind, State
 from edge_agent.policy.update import DOWNGRADE, REFUSED, Do
 from edge_agent.policy.vigil import Beat
-from edge_agent.service.obey import Done, Here, Obey
+from edge_agent.service.obey import About, Acts, Done, Here, Obey
 from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.ota_policies import Policies
 from edge_agent.service.outlook import AtWork, Ordered
+from edge_agent.service.policies import Policing
 from edge_agent.service.shadows import Shadows
 from edge_agent.service.story import Story
 from edge_agent.service.swap import Swap
@@ -65,6 +67,7 @@ class House:
     config_path: Path
     watch: Callable[[], Watch]
     swap: Swap
+    policing: Policing
     story: Story
 
 
@@ -86,16 +89,20 @@ class Updater:
             stopped=lambda: self._stop.is_set(),
         )
         self._models = Models(reach)
-        self._obey = Obey(house.here, self._models, self._fetch)
+        acts_of: dict[Kind, Acts] = {
+            Kind.MODEL: self._models,
+            Kind.POLICY: Policies(reach, house.policing),
+        }
+        self._obey = Obey(house.here, acts_of, self._fetch)
         self.beat = Beat("updates")
         self._acting = threading.Lock()
         self._wanted = threading.Event()  # somebody asks for a look now
         self._failures = 0
         self._due = 0.0
         self._followed = self._ota  # what the last turn went by
-        self._resting: dict[str, float] = {}  # until when a name is left alone, after a failure
-        self._said: dict[str, str] = {}  # of each name, what was logged last
-        self._ordered: dict[str, Ordered] = {}  # what people are told of each
+        self._resting: dict[About, float] = {}  # until when one is left alone, after a failure
+        self._said: dict[About, str] = {}  # of each, what was logged last
+        self._ordered: dict[About, Ordered] = {}  # what people are told of each
         self.failure: EdgeError | None = None  # of the last look
 
     @property
@@ -113,7 +120,11 @@ class Updater:
         if busy in self._resting:
             busy = None  # what fails again and again is not told to come and go
         going = dict(self._house.swap.going)
-        return AtWork(dict(self._ordered), going, busy, self._shadows.compared)
+        models = {
+            name: each for (kind, name), each in dict(self._ordered).items() if _is_model(kind)
+        }
+        at = busy[1] if busy is not None and _is_model(busy[0]) else None
+        return AtWork(models, going, at, self._shadows.compared)
 
     def install(self, folder: Path) -> dict[str, Any]:
         """Carry out what the repository on a stick orders, without waiting for a window; what came
@@ -124,7 +135,7 @@ class Updater:
             source = self._at(str(folder))
             offer = errand.check(source, self._house.here.now(), Leash(STICK_S, self._stop.is_set))
             self._obey.take(source, offer.orders)
-            done = [each for name in self._obey.names() for each in acts(self._obey, name)]
+            done = [each for about in self._obey.names() for each in acts(self._obey, about)]
         finally:
             self._acting.release()
         return {"done": [each.words for each in done]}
@@ -163,10 +174,10 @@ class Updater:
             self._obey.shadow_ended(ended)
         names = self._obey.names()
         self._keep_in_mind(names)
-        for name in names:
-            if time.monotonic() >= self._resting.get(name, 0.0):
-                self.beat.begin(f"carrying out an order about {name}", ACT_S)
-                self._act(name)
+        for about in names:
+            if time.monotonic() >= self._resting.get(about, 0.0):
+                self.beat.begin(f"carrying out an order about {about[1]}", ACT_S)
+                self._act(about)
 
     def _follow(self, ota: Ota | None) -> None:
         """A reload changed the configuration: another repository is looked at now, of one that is
@@ -194,50 +205,50 @@ class Updater:
             pause = ota.check_every_s
         self._due = time.monotonic() + pause * random.uniform(0.9, 1.1)
 
-    def _act(self, name: str) -> None:
+    def _act(self, about: About) -> None:
         try:
-            done = self._obey.one(name)
+            done = self._obey.one(about)
         except Refused as refusal:
-            self._say(name, f"refused here: {refusal.message}", comes=False)
+            self._say(about, f"refused here: {refusal.message}", comes=False)
         except EdgeError as fault:  # not the order's fault
-            self._resting[name] = time.monotonic() + (
+            self._resting[about] = time.monotonic() + (
                 AGAIN_S if isinstance(fault, NoRoom) else PAUSE_S
             )
-            self._say(name, f"waits: {fault.message}")
+            self._say(about, f"waits: {fault.message}")
         else:
-            self._resting.pop(name, None)
+            self._resting.pop(about, None)
             if done is None:
-                self._said.pop(name, None)
-                self._ordered.pop(name, None)
+                self._said.pop(about, None)
+                self._ordered.pop(about, None)
             else:
-                self._tell(name, done)
+                self._tell(about, done)
 
-    def _tell(self, name: str, done: Done) -> None:
+    def _tell(self, about: About, done: Done) -> None:
         """What was done about an order, or why nothing was."""
         act, why = done.act, self._obey.reason(done.rollout)
         says = act.reason if act.do is Do.NOTHING else act.do.value
         if act.reason == REFUSED and why is not None:
             says = f"refused here: {why}"
         comes = act.reason not in (REFUSED, DOWNGRADE) and done.rollout.state is not State.ABORTED
-        self._say(name, says, comes=comes)
+        self._say(about, says, comes=comes)
 
-    def _say(self, name: str, says: str, *, comes: bool = True) -> None:
-        rollout = self._obey.counting.get(name)
+    def _say(self, about: About, says: str, *, comes: bool = True) -> None:
+        rollout = self._obey.counting.get(about)
         if rollout is None:
             return
         stage = rollout.stages[rollout.stage].name
         ordered = Ordered(rollout.id, rollout.version, stage, says, comes)
-        self._ordered[name] = ordered
-        words = f"{name} {ordered.version}, {ordered.words}"
-        if self._said.get(name) != words:  # once per change
-            self._said[name] = words
-            log.info("order model=%s %s", name, words)
+        self._ordered[about] = ordered
+        words = f"{about[1]} {ordered.version}, {ordered.words}"
+        if self._said.get(about) != words:  # once per change
+            self._said[about] = words
+            log.info("order %s=%s %s", *about, words)
 
-    def _keep_in_mind(self, names: tuple[str, ...]) -> None:
+    def _keep_in_mind(self, names: tuple[About, ...]) -> None:
         """What is not ordered any more is not told any more."""
-        for name in self._ordered.keys() - set(names):
-            self._said.pop(name, None)
-            self._ordered.pop(name, None)
+        for about in self._ordered.keys() - set(names):
+            self._said.pop(about, None)
+            self._ordered.pop(about, None)
 
     def _fetch(self, source: Source, now: Now, target: Target, into: Path) -> Path:
         leash = Leash(errand.FETCH_S, self._stop.is_set)
@@ -250,14 +261,22 @@ class Updater:
         return replace(Source(folder, str(self._house.here.state)), built=built())
 
 
-def acts(obey: Obey, name: str) -> list[Done]:
-    """Act after act about one model until there is nothing to do now. Raises as an act does."""
+def acts(obey: Obey, about: About) -> list[Done]:
+    """Act after act about one model or policy until there is nothing to do now.
+
+    Raises as an act does.
+    """
     done: list[Done] = []
     for _ in range(MOST_ACTS):
-        one = obey.one(name, at_once=True)
+        one = obey.one(about, at_once=True)
         if one is None:
             break
         done.append(one)
         if one.act.do is Do.NOTHING:
             break
     return done
+
+
+def _is_model(kind: Kind) -> bool:
+    """Policies have a view of their own (`policies list`)."""
+    return kind is Kind.MODEL

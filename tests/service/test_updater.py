@@ -15,6 +15,8 @@ from typing import Any
 from edge_agent.config.schema import Ota
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.obey import Here
+from edge_agent.service.policies import Policing
+from edge_agent.service.policies import Reach as PoliciesReach
 from edge_agent.service.swap import Reach, Swap
 from edge_agent.service.updater import House, Updater
 
@@ -68,10 +70,15 @@ class Site:
                 lambda: False,
             )
         )  # fmt: skip
+        policing = Policing(
+            PoliciesReach(
+                state, state / "c.yaml", story, lambda: watch, lambda: None, lambda: (), lambda: "",
+            )
+        )  # fmt: skip
         here = Here(state, ("dock-07", {}), lambda: None, lambda: UTC, lambda: True)
         config: Any = lambda: SimpleNamespace(ota=self.ota)  # noqa: E731
         self.updater = Updater(
-            House(here, config, state / "c.yaml", lambda: watch, self.swap, story)
+            House(here, config, state / "c.yaml", lambda: watch, self.swap, policing, story)
         )
 
     def repository(self, folder: Path) -> None:
