@@ -152,10 +152,10 @@ class Recorder:
             if self.undeclared.total:
                 self._desk.store.record(Batch(judged=self.undeclared.judged))
                 log.warning(
-                    "events given up are told of in the store count=%d; see: edge-agent why"
-                    " --pipeline %s --at TIME",
-                    self.undeclared.total,
+                    "events given up are told of in the store, see edge-agent why --at TIME"
+                    " pipeline=%s count=%d",
                     self._desk.spec.name,
+                    self.undeclared.total,
                 )
                 self.undeclared = GivenUp()
             self._refusal = ""

@@ -133,6 +133,8 @@ def test_a_good_model_is_staged_compared_put_in_charge_and_committed_and_an_abor
         "rollout": "r2", "version": "2", "stage": "shadow", "says": "waits for the next stage"
     }  # fmt: skip
     assert document["shadows"]["yard"]["version"] == "2"
+    shadow = json.loads((ROOT / "edge_agent/schemas/shadow.json").read_text())
+    jsonschema.Draft202012Validator(shadow).validate(document["shadows"]["yard"])
     told = edge("ota", "status", *here).stdout
     assert "in shadow   yard: passed: 30 frames compared" in told
     assert "stage shadow: waits for the" in edge("status", *here).stdout

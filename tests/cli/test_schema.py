@@ -22,7 +22,15 @@ from edge_agent.types import Decision, Event, Message, Priority
 Ask = Callable[..., Any]
 PACKAGE = Path(__file__).parents[2] / "edge_agent"
 #: Files of the state directory that nothing but the agent itself reads.
-INTERNAL = {"measurements", "ota-checked", "ota-spent", "ota-trusted", "passed", "slots"}
+INTERNAL = {
+    "measurements",
+    "ota-checked",
+    "ota-spent",
+    "ota-trusted",
+    "passed",
+    "slots",
+    "verdicts",
+}
 
 NAME = st.text(min_size=1, max_size=64)
 HASH = st.text("0123456789abcdef", min_size=64, max_size=64)

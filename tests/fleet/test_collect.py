@@ -248,7 +248,8 @@ def test_heal_closes_every_gap_by_resend(
     with device.store.database.transaction() as connection:
         connection.execute("DELETE FROM outbox WHERE seq IN (3, 4)")  # as the quota does
     process = collector(broker.port, "--heal")
-    eventually(lambda: stored(tmp_path) == 7, "six came again, and the declaration of two")
+    six = "six came again, and the declaration of two"
+    eventually(lambda: stored(tmp_path) == 7, six, 60.0)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert "asked dock-07 to send again: 1-8" in err
