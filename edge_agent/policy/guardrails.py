@@ -43,8 +43,9 @@ LIST = (
     ),
     Guardrail(
         "event_ratio", 2.0,
-        "events, in shadow those it would raise, against the other's in the same time, beyond what "
-        "chance explains (three standard deviations and three events)",
+        "events against the other's in the same time, beyond what chance explains (three standard "
+        "deviations and three events); in shadow those it would raise on the same frames, less "
+        "three",
         in_shadow=True, on_probation=True,
     ),
     Guardrail(

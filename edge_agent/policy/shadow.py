@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from edge_agent.frozen import frozen
 from edge_agent.policy.guardrails import LEAST, breaks, in_shadow
-from edge_agent.policy.probation import apart, excess
+from edge_agent.policy.probation import FEW, apart
 from edge_agent.policy.sketch import Sketch, quantile
 from edge_agent.types import Detection
 
@@ -83,7 +83,9 @@ class Tally:
         if self.of >= FINDINGS:
             told["least_agreement"] = round(2 * self.alike / self.of, 3)
         if self.frames >= FRAMES:
-            told["event_ratio"] = round(excess(self.candidate.events, self.active.events), 3)
+            # Both saw the same frames: what the world did by chance, it did to both.
+            more = max(0.0, self.candidate.events - FEW)
+            told["event_ratio"] = round(more / max(1, self.active.events), 3)
             told["score_shift"] = round(apart(self.active.best, self.candidate.best), 3)
         was, is_ = quantile(self.active.invoke, 0.5), quantile(self.candidate.invoke, 0.5)
         if was and is_ and self.frames >= ANSWERS:

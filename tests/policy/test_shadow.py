@@ -53,6 +53,15 @@ def test_a_slow_one_and_one_that_cries_wolf_are_stopped() -> None:
     assert judge(noisy, {"event_ratio": 1000.0}).passed
 
 
+def test_three_times_the_events_are_seen_though_they_are_few() -> None:
+    """Both sides saw the same frames, so there is little chance in it."""
+    sums = tally(answer(found()), answer(found()), 1)
+    sums.active.events, sums.candidate.events = 4, 14
+    assert judge(sums, {}).reason == "event_ratio 2.75 is over 2"
+    sums.candidate.events = 8
+    assert judge(sums, {}).passed
+
+
 def test_a_few_frames_prove_nothing() -> None:
     verdict = judge(tally(answer(found()), answer(invoke_ms=100, opened=3), frames=5), {})
     assert verdict.passed
