@@ -187,7 +187,9 @@ class Policies:
     def _must_have(self, rollout: Rollout) -> Kept:
         kept = self._candidate(rollout.name)
         if kept is None or kept.sha256 != rollout.sha256:
-            raise EdgeError(f"policy {rollout.name} {rollout.version} is not staged", "ota check")
+            raise EdgeError(
+                f"policy {rollout.name} {rollout.version} is not staged", "edge-agent ota check"
+            )
         return kept
 
     def _must_be_ordered(self, rollout: Rollout, file: Path) -> None:

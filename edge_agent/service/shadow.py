@@ -70,18 +70,24 @@ class Shadow:
         self._guardrails = guardrails
         self._done = done
         self.tally = Tally(pair.boxed, pair.labelled)
-        self.failure = ""
         self._since_last = 0
         self._filled = threading.Condition()
         self._shown: Shown | None = None
         self._over = False
         self._began = time.monotonic()
         self._spent = 0.0  # seconds of CPU
+        self._asked: float | None = None  # since when the candidate is at work on a frame
 
     @property
     def frames(self) -> int:
         """So many are compared."""
         return self._shadowing.frames
+
+    @property
+    def silent_s(self) -> float:
+        """How long the candidate has been at work on one frame. Any thread may ask."""
+        asked = self._asked
+        return 0.0 if asked is None else time.monotonic() - asked
 
     def offer(self, outcome: Outcome, around: Circumstances, invoke_ms: float) -> None:
         """A frame that the worker is done with."""
@@ -107,18 +113,22 @@ class Shadow:
                 shown = self._shown
             if shown is None:
                 continue
-            began = time.thread_time()
+            began, self._asked = time.thread_time(), time.monotonic()
             try:
                 self._compare(shown)
             except Exception as fault:  # the candidate's own: it must not cost the pipeline
                 log.exception("the candidate failed in the shadow")
-                self.failure = f"{type(fault).__name__}: {fault}"
-                self._end(Verdict(False, f"it failed: {self.failure}", self.tally.numbers()))
+                self.fail(f"it failed: {type(fault).__name__}: {fault}")
             self._spent += time.thread_time() - began
+            self._asked = None
             with self._filled:
                 self._shown = None
             if not self._over and self.tally.frames >= self._shadowing.frames:
                 self._end(judge(self.tally, self._guardrails))
+
+    def fail(self, reason: str) -> None:
+        """It speaks against the candidate whatever was compared so far."""
+        self._end(Verdict(False, reason, self.tally.numbers()))
 
     def _compare(self, shown: Shown) -> None:
         frame, found = shown.outcome.frame, shown.outcome.detections

@@ -6,7 +6,6 @@ The verdict is that of the pipeline that speaks against it most. Read `shadow.py
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,17 +20,20 @@ from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.guardrails import LEAST
 from edge_agent.policy.rollout import Shadowing
 from edge_agent.policy.shadow import Tally, Verdict
-from edge_agent.service.assemble import parts_of
+from edge_agent.service.assemble import Assembled, parts_of
 from edge_agent.service.models import open_model
 from edge_agent.service.outlook import Compared
 from edge_agent.service.runner import Runner, stopwatch
 from edge_agent.service.shadow import Pair, Shadow
+from edge_agent.service.supervisor import Group
 from edge_agent.service.watch import Watch
 
 log = logging.getLogger("edge_agent.shadow")
 
 #: A candidate's thread ends within one look.
 STOP_S = 2.0
+#: One that takes longer for a frame hangs.
+ANSWER_S = 10.0
 _BOXED = frozenset({"ssd", "yolo", "fomo", "pose", "segmentation"})
 
 
@@ -44,14 +46,26 @@ class Ended:
     document: dict[str, Any]
 
 
+@frozen
+class Beside:
+    """A shadow, and what it stands beside: another model or another pipeline there ends it."""
+
+    runner: Runner
+    assembled: Assembled
+    shadow: Shadow
+
+    @property
+    def still_there(self) -> bool:
+        return self.runner.assembled is self.assembled
+
+
 class Shadows:
     """One candidate at a time. One thread begins, looks and ends."""
 
     def __init__(self, watch: Callable[[], Watch]) -> None:
         self._watch = watch
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._beside: dict[str, tuple[Runner, Shadow]] = {}
+        self._group = _group()
+        self._beside: dict[str, Beside] = {}
         self._said: dict[str, tuple[Verdict, Tally]] = {}
         self._bundle: Bundle | None = None
         self._memory_mb = 0.0
@@ -64,31 +78,27 @@ class Shadows:
     @property
     def compared(self) -> Compared | None:
         """How far it is, in the pipeline that is furthest behind. Any thread may ask."""
-        bundle, beside = self._bundle, tuple(self._beside.values())
-        if bundle is None or not beside:
+        bundle, shadows = self._bundle, [each.shadow for each in tuple(self._beside.values())]
+        if bundle is None or not shadows:
             return None
-        frames = min(shadow.tally.frames for _, shadow in beside)
-        return Compared(bundle.name, frames, beside[0][1].frames)
+        return Compared(bundle.name, min(each.tally.frames for each in shadows), shadows[0].frames)
 
     def begin(self, bundle: Bundle, shadowing: Shadowing, guardrails: Mapping[str, float]) -> int:
         """Beside each pipeline of its name; how many there are. Raises Refused, NoRoom of the
         model; nothing is left running then."""
         self.end()
         before = pss_mb()
-        runners = self._watch().of_model(bundle.name)
-        shadows = [self._shadow(runner, bundle, shadowing, guardrails) for runner in runners]
+        beside = {
+            runner.name: self._shadow(runner, bundle, shadowing, guardrails)
+            for runner in self._watch().of_model(bundle.name)
+        }
         self._memory_mb = max(0.0, pss_mb() - before)
-        self._stop = threading.Event()
-        for runner, shadow in zip(runners, shadows, strict=True):
-            self._beside[runner.name] = (runner, shadow)
-            runner.shadow = shadow
-            thread = threading.Thread(
-                target=shadow.run, args=(self._stop,), name=f"shadow {runner.name}", daemon=True
-            )
-            thread.start()
-            self._threads.append(thread)
-        self._bundle = bundle if shadows else None
-        return len(shadows)
+        for name, each in beside.items():
+            each.runner.shadow = each.shadow
+            self._group.start(f"shadow {name}", each.shadow.run)
+        self._beside = beside
+        self._bundle = bundle if beside else None
+        return len(beside)
 
     def look(self) -> Ended | None:
         """The verdict, once every pipeline has its own; the shadows have ended then."""
@@ -96,9 +106,12 @@ class Shadows:
         if bundle is None:
             return None
         running = self._watch().runners
-        if any(running.get(name) is not runner for name, (runner, _) in self._beside.items()):
-            self.end()  # the pipelines were built anew: it begins once more
-            return None
+        for name, each in self._beside.items():
+            if running.get(name) is not each.runner or not each.still_there:
+                self.end()  # it would be compared with something else: it begins once more
+                return None
+            if name not in self._said and each.shadow.silent_s > ANSWER_S:
+                each.shadow.fail(f"it gave no answer for {ANSWER_S:.0f} s")
         if self._said.keys() != self._beside.keys():
             return None
         ended = Ended(
@@ -110,13 +123,12 @@ class Shadows:
 
     def end(self) -> None:
         """Stop them; more than once is fine."""
-        self._stop.set()
-        for runner, shadow in self._beside.values():
-            if runner.shadow is shadow:
-                runner.shadow = None
-        for thread in self._threads:
-            thread.join(STOP_S)
-        self._threads, self._beside, self._said, self._bundle = [], {}, {}, None
+        for each in self._beside.values():
+            if each.runner.shadow is each.shadow:
+                each.runner.shadow = None
+        self._group.stop(STOP_S)
+        # A thread that hangs is left behind; what it says later is not of the next candidate.
+        self._group, self._beside, self._said, self._bundle = _group(), {}, {}, None
 
     def _shadow(
         self,
@@ -124,7 +136,7 @@ class Shadows:
         bundle: Bundle,
         shadowing: Shadowing,
         guardrails: Mapping[str, float],
-    ) -> Shadow:
+    ) -> Beside:
         old, state = runner.assembled, self._watch().state
         spec = old.spec
         plan = choose(spec.engine, spec.threads, kept(state, bundle.manifest.sha256)).plan  # type: ignore[arg-type]
@@ -135,12 +147,12 @@ class Shadows:
             boxed=opened.spec.family in _BOXED,
             labelled=opened.spec.family == "classification",
         )
-        name = runner.name
+        said = self._said
 
         def done(verdict: Verdict, tally: Tally) -> None:
-            self._said[name] = (verdict, tally)
+            said.setdefault(runner.name, (verdict, tally))
 
-        return Shadow(pair, shadowing, guardrails, done)
+        return Beside(runner, old, Shadow(pair, shadowing, guardrails, done))
 
     def _document(self, bundle: Bundle) -> dict[str, Any]:
         pipelines = {
@@ -170,6 +182,11 @@ class Shadows:
             "memory_mb": round(self._memory_mb, 1),
             "pipelines": pipelines,
         }
+
+
+def _group() -> Group:
+    """A shadow tells of its own failures: none of them is the agent's."""
+    return Group("shadows", lambda part: None)
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

@@ -10,7 +10,7 @@ import pytest
 import yard
 
 from edge_agent.bundles import slots
-from edge_agent.errors import Refused
+from edge_agent.errors import NoRoom, Refused
 from edge_agent.policy.ota import Step
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.service.ota_install import Still
@@ -88,3 +88,18 @@ def test_an_agent_that_is_stopped_as_asked_speaks_against_nobody(device: Device)
         models.shadow(device.rollout)
         models.leave_shadow()
     assert Verdicts(device._state).cut_short(device.rollout.sha256) == 0
+
+
+def test_a_shadow_that_found_no_room_to_begin_is_blamed_for_no_later_end(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise NoRoom("no memory for it", "free some")
+
+    for _ in range(3):
+        models = device.start()
+        monkeypatch.setattr(device.beside, "begin", full)
+        with pytest.raises(NoRoom):
+            models.shadow(device.rollout)
+    assert Verdicts(device._state).cut_short(device.rollout.sha256) == 0
+    device.start().shadow(device.rollout)  # it may begin, once there is room
