@@ -124,15 +124,18 @@ class Obey:
         """
         mine = [each for each in self.rollouts() if (each.kind, each.name) == about]
         acts = self._acts[about[0]]
-        counting = order(mine, self._here.who, acts.standing(mine[0]))
+        standing = acts.standing(mine[0])
+        counting = order(mine, self._here.who, standing)
         if counting is None:
             self.counting.pop(about, None)
             return None
         self.counting[about] = counting
+        if counting is not mine[0]:
+            standing = acts.standing(counting)
         act = next_act(
             counting,
             self._here.who,
-            acts.standing(counting),
+            standing,
             Moment(at_once or self._in_window(), acts.is_downgrade(counting)),
         )
         self.busy = about if act.do in (Do.FETCH, Do.CHARGE) else None

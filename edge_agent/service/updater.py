@@ -48,6 +48,9 @@ LOOK_S = 1.0
 AGAIN_S = 60.0
 #: What failed here is tried again after so long: a full disk is not emptied within seconds.
 PAUSE_S = 10.0
+#: Where there was nothing to do, there rarely is a second later, and to ask costs 20 ms of a fast
+#: core: so long the answer stands, unless a look, a shadow's end or a reload changes it.
+IDLE_S = 10.0
 #: A child is at work, which its leash ends before: these are for a thread that hangs.
 CHECK_S, ACT_S = errand.CHECK_S + 60.0, errand.FETCH_S + 3600.0
 #: The pause between two turns, on a busy board.
@@ -101,6 +104,7 @@ class Updater:
         self._due = 0.0
         self._followed = self._ota  # what the last turn went by
         self._resting: dict[About, float] = {}  # until when one is left alone, after a failure
+        self._idle: dict[About, float] = {}  # and where there was nothing to do
         self._said: dict[About, str] = {}  # of each, what was logged last
         self._ordered: dict[About, Ordered] = {}  # what people are told of each
         self.failure: EdgeError | None = None  # of the last look
@@ -131,6 +135,7 @@ class Updater:
         of it. Raises EdgeErrors."""
         if not self._acting.acquire(timeout=PAUSE_S):
             raise EdgeError("another update is under way", "try again when that has ended")
+        self._idle.clear()
         try:
             source = self._at(str(folder))
             offer = errand.check(source, self._house.here.now(), Leash(STICK_S, self._stop.is_set))
@@ -172,10 +177,12 @@ class Updater:
         ended = self._shadows.look()
         if ended is not None:
             self._obey.shadow_ended(ended)
+            self._idle.clear()
         names = self._obey.names()
         self._keep_in_mind(names)
         for about in names:
-            if time.monotonic() >= self._resting.get(about, 0.0):
+            until = max(self._resting.get(about, 0.0), self._idle.get(about, 0.0))
+            if time.monotonic() >= until:
                 self.beat.begin(f"carrying out an order about {about[1]}", ACT_S)
                 self._act(about)
 
@@ -186,6 +193,7 @@ class Updater:
         if ota == before:
             return
         self._failures, self._due = 0, 0.0
+        self._idle.clear()
         if ota is None:
             self.failure = None
             self._obey.forget()
@@ -202,6 +210,7 @@ class Updater:
         else:
             self.failure, self._failures = None, 0
             self._obey.take(source, offer.orders)
+            self._idle.clear()
             pause = ota.check_every_s
         self._due = time.monotonic() + pause * random.uniform(0.9, 1.1)
 
@@ -217,6 +226,8 @@ class Updater:
             self._say(about, f"waits: {fault.message}")
         else:
             self._resting.pop(about, None)
+            if done is None or done.act.do is Do.NOTHING:
+                self._idle[about] = time.monotonic() + IDLE_S
             if done is None:
                 self._said.pop(about, None)
                 self._ordered.pop(about, None)

@@ -12,13 +12,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+import yard
+
 from edge_agent.config.schema import Ota
+from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.obey import Here
+from edge_agent.service.ota_models import Models
 from edge_agent.service.policies import Policing
 from edge_agent.service.policies import Reach as PoliciesReach
 from edge_agent.service.swap import Reach, Swap
 from edge_agent.service.updater import House, Updater
+from edge_agent.updates.offer import Order
+from edge_agent.updates.source import Source
 
 PATIENCE_S = 30.0
 
@@ -111,3 +118,32 @@ def test_both_threads_say_what_they_do_and_how_long_it_may_take(tmp_path: Path) 
     with running(site.updater.run), running(site.swap.run):
         beats(site.updater.beat)
         beats(site.swap.beat)
+
+
+def test_where_there_is_nothing_to_do_nothing_is_asked_every_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To see how a model stands takes its bundles apart: milliseconds of a core, for years."""
+    yard.installed(tmp_path, "1")
+    rollout = Rollout(
+        "r1", 1, State.RUNNING, Kind.MODEL, "models/yard/1.tar", yard.sha256_of(tmp_path, "1"),
+        "yard", "1", (Stage("all", Mode.CHARGE, percent=100),), 0,
+    )  # fmt: skip
+    asked: list[str] = []
+    standing = Models.standing
+
+    def counted(self: Models, rollout: Rollout) -> Any:
+        asked.append(rollout.id)
+        return standing(self, rollout)
+
+    monkeypatch.setattr(Models, "standing", counted)
+    updater = Site(tmp_path).updater
+    updater._obey.take(Source("", str(tmp_path)), (Order("rollouts/r1.json", rollout, None),))
+    for _ in range(5):
+        updater._turn()
+    assert asked == ["r1"]
+    monkeypatch.setattr("edge_agent.service.updater.IDLE_S", 0.0)
+    updater._idle.clear()
+    for _ in range(5):
+        updater._turn()
+    assert len(asked) == 6
