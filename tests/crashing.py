@@ -24,7 +24,7 @@ from edge_agent.engines.interpreter import InterpreterEngine
 from edge_agent.host.log import start_log
 from edge_agent.policy.secrecy import Scrubber
 from edge_agent.policy.slots import Terms
-from edge_agent.service import marker, models, ota_models
+from edge_agent.service import marker, models, ota_acts
 from edge_agent.service.agent import Agent
 from edge_agent.service.watch import Watch
 
@@ -70,7 +70,7 @@ def build_or_die(self: Watch, config: Any, *rest: Any) -> None:
 if order("settles"):
     marker.SETTLED_S = 1.0  # so that a test need not wait for ten minutes
 if order("frames"):
-    ota_models.Terms = partial(Terms, frames=order("frames"))  # type: ignore[assignment,misc]
+    ota_acts.Terms = partial(Terms, frames=order("frames"))  # type: ignore[assignment,misc]
 models.load = load_and_note
 InterpreterEngine.invoke = invoke_or_die  # type: ignore[method-assign]
 Watch.__init__ = build_or_die  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ judges nobody there, so the desk takes none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from edge_agent.frozen import frozen
 
@@ -80,6 +80,16 @@ def in_shadow() -> Mapping[str, float]:
 def breaks(name: str, value: float, limit: float) -> bool:
     """Whatever is no number (NaN) breaks it, too."""
     return not (value >= limit if name.startswith(LEAST) else value <= limit)
+
+
+def worst(found: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The numbers of several pipelines as one: each at its worst."""
+    numbers: dict[str, float] = {}
+    for each in found:
+        for name, value in each.items():
+            worse = min if name.startswith(LEAST) else max
+            numbers[name] = worse(value, numbers.get(name, value))
+    return numbers
 
 
 def table() -> str:

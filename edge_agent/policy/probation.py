@@ -9,13 +9,13 @@ left of it when chance is taken off, so that a handful of events proves nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from edge_agent.frozen import frozen
-from edge_agent.policy.guardrails import breaks, on_probation
+from edge_agent.policy.guardrails import breaks, on_probation, worst
 from edge_agent.policy.sketch import Sketch, common, merge, parse, quantile
 from edge_agent.policy.slots import Terms
 
@@ -135,6 +135,19 @@ def judge(terms: Terms, before: Showing | None, now: Showing) -> Judgement:
         missing.append(f"{terms.frames - now.frames} frames")
     if missing:
         return Judgement(Outlook.ON, f"{' and '.join(missing)} to go", numbers)
+    return Judgement(Outlook.KEEP, "", numbers)
+
+
+def together(judged: Sequence[Judgement]) -> Judgement:
+    """Of several pipelines as one: the first harm; kept where all of them are. Of none it goes
+    on."""
+    harm = next((each for each in judged if each.outlook is Outlook.BACK), None)
+    if harm is not None:
+        return harm
+    numbers = worst(each.numbers for each in judged)
+    on = next((each.reason for each in judged if each.outlook is Outlook.ON), None)
+    if on is not None or not judged:
+        return Judgement(Outlook.ON, on or "", numbers)
     return Judgement(Outlook.KEEP, "", numbers)
 
 

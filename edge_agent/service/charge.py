@@ -40,6 +40,8 @@ from edge_agent.service.story import Tell
 from edge_agent.service.trial import remember
 from edge_agent.store.disk import disk_errors
 
+#: Codes of refusals that do not speak against what is refused: it may be asked for again.
+PASSING = ("held", "ota_held", "downgrade")
 #: What a person does at the device, a rollout, a command by MQTT, the agent's start, a probation.
 CLI, OTA, COMMAND, START, PROBATION = "cli", "ota", "command", "start", "probation"
 
@@ -303,7 +305,7 @@ def _tell_exam(request: Request, bundle: Bundle, examined: Examined, tell: Tell)
 
 def _refused(request: Request, name: str, before: Bundle | None, refusal: EdgeError) -> Step:
     """A held name, and too little room, do not speak against the model."""
-    ours = isinstance(refusal, Refused) and refusal.code not in ("held", "ota_held", "downgrade")
+    ours = isinstance(refusal, Refused) and refusal.code not in PASSING
     try:
         manifest = open_bundle(request.folder).manifest
         target = Version(manifest.version, manifest.sha256)

@@ -258,6 +258,17 @@ class Housekeeping:
             tuple(watch.runners),
             tuple(views),
         )
+        reasons, expires = self._reasons(watch), []
+        budget = None if self._spending is None else self._spending.facts()
+        if budget is not None and budget.spent_since is not None and budget.opens is not None:
+            reasons.append({"code": "budget_spent", "since": told(budget.spent_since)})
+            expires.append({"what": "budget_spent", "at": told(budget.opens)})
+        health = {"reasons": reasons, "expires": expires, "models": outlook.told(views)}
+        self._publisher.retained("health", health)
+
+    def _reasons(self, watch: Watch) -> list[dict[str, Any]]:
+        """Why this device is not well, and since when."""
+        told = self._surroundings.told
         reasons = [
             {"code": "source_lost", "since": told(capture.facts.since)}
             for capture in watch.captures.values()
@@ -295,13 +306,7 @@ class Housekeeping:
             {"code": each.code, "since": told(each.since)}
             for each in board_reasons(self._surroundings.board, everything=True)
         ]
-        expires = []
-        budget = None if self._spending is None else self._spending.facts()
-        if budget is not None and budget.spent_since is not None and budget.opens is not None:
-            reasons.append({"code": "budget_spent", "since": told(budget.spent_since)})
-            expires.append({"what": "budget_spent", "at": told(budget.opens)})
-        health = {"reasons": reasons, "expires": expires, "models": outlook.told(views)}
-        self._publisher.retained("health", health)
+        return reasons
 
     def _draft(self, place: int, now: float, body: str) -> Draft:
         """`place` stands for the pipeline in the id: a name may be too long for 1000 bytes."""

@@ -1,8 +1,8 @@
 """Orders of a repository, carried one act further at a time.
 
 Used by the updater of the running agent, and by `ota install` with a stick while none runs. Rules:
-`policy/update.py` decides; what is refused here is remembered by the acts (`ota_models.py`,
-`ota_policies.py`), what only failed is tried again by whoever calls. Read `updater.py` for when.
+`policy/update.py` decides; what is refused here is remembered by the acts (`ota_acts.py`),
+what only failed is tried again by whoever calls. Read `updater.py` for when.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
-from typing import Protocol
 
 from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
 from edge_agent.policy.rollout import Kind, Rollout, State
-from edge_agent.policy.update import Act, Do, Moment, Standing, Who, next_act, order
+from edge_agent.policy.update import Act, Do, Moment, Who, next_act, order
+from edge_agent.service.ota_acts import Acts
 from edge_agent.service.shadows import Ended
 from edge_agent.updates.offer import Order, Target
 from edge_agent.updates.source import Now, Source, ota_folder
@@ -57,32 +57,6 @@ class Done:
         kind = "" if self.rollout.kind is Kind.MODEL else f"{self.rollout.kind} "
         about = f"{kind}{self.rollout.name} {self.rollout.version} (rollout {self.rollout.id})"
         return f"{about}: {self.act.do.value}: {self.act.reason}"
-
-
-class Acts(Protocol):
-    """What can be done about a model (`Models`) or a policy (`Policies`)."""
-
-    def standing(self, rollout: Rollout) -> Standing: ...
-
-    def is_downgrade(self, rollout: Rollout) -> bool: ...
-
-    def offered(self, rollout: Rollout) -> None: ...
-
-    def stage(self, rollout: Rollout, archive: Path, /) -> None: ...
-
-    def shadow(self, rollout: Rollout) -> None: ...
-
-    def shadow_ended(self, rollout: Rollout, ended: Ended) -> None: ...
-
-    def charge(self, rollout: Rollout) -> None: ...
-
-    def revert(self, rollout: Rollout, reason: str) -> None: ...
-
-    def drop(self, rollout: Rollout) -> None: ...
-
-    def reason(self, rollout: Rollout) -> str | None: ...
-
-    def leave_shadow(self) -> None: ...
 
 
 class Obey:

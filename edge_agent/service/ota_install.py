@@ -19,8 +19,9 @@ from edge_agent.service.charge import Reason, Request, go_back, take_charge
 from edge_agent.service.install import sha256_in
 from edge_agent.service.models import Demand
 from edge_agent.service.moments import zone_of
-from edge_agent.service.obey import Acts, Here, Obey
-from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.obey import Here, Obey
+from edge_agent.service.ota_acts import Acts, Reach
+from edge_agent.service.ota_models import Models
 from edge_agent.service.ota_policies import Policies
 from edge_agent.service.ota_policies import Still as StillPolicies
 from edge_agent.service.story import Tell, told_from_outside
@@ -80,15 +81,13 @@ def install(
         reach = Reach(
             state=state,
             config_path=config_path,
-            charge=Still(state, tell),
-            shadows=None,
             verdicts=Verdicts(state),
             tell=tell,
             held=lambda: ota is not None and ota.hold,
             stopped=lambda: False,
         )
         acts_of: dict[Kind, Acts] = {
-            Kind.MODEL: Models(reach),
+            Kind.MODEL: Models(reach, Still(state, tell), None),
             Kind.POLICY: Policies(reach, StillPolicies(config_path, state, tell)),
         }
         obey = Obey(here, acts_of, fetch)

@@ -19,7 +19,7 @@ from edge_agent.bundles.policies import Kept
 from edge_agent.bundles.slots import POLICIES
 from edge_agent.errors import EdgeError, Refused
 from edge_agent.frozen import frozen
-from edge_agent.policy.probation import Outlook, judge, restored
+from edge_agent.policy.probation import Outlook
 from edge_agent.policy.slots import Probation
 from edge_agent.service.charge import PROBATION, Reason
 from edge_agent.service.policy_charge import (
@@ -35,7 +35,7 @@ from edge_agent.service.policy_charge import (
 )
 from edge_agent.service.runner import Runner
 from edge_agent.service.story import Story
-from edge_agent.service.swap import Wish, worst
+from edge_agent.service.swap import Wish, judged
 from edge_agent.service.watch import Watch
 
 log = logging.getLogger("edge_agent.policies")
@@ -121,16 +121,11 @@ class Policing:
         kept = in_charge(name, self._state)
         if kept is None or kept.file not in self._reach.laid():
             return  # it is not at work: a start left it out, and says so
-        concerned = self._concerned(kept)
-        judged = [
-            judge(probation.terms, restored(probation.baseline.get(each.name)), each.showing())
-            for each in concerned
-        ]
-        harm = next((each for each in judged if each.outlook is Outlook.BACK), None)
-        if harm is not None:
-            self._back(name, Reason(harm.reason, PROBATION, numbers=harm.numbers))
-        elif judged and all(each.outlook is Outlook.KEEP for each in judged):
-            commit(name, worst(judged), self._state, self._reach.story.tell)
+        found = judged(probation, self._concerned(kept))
+        if found.outlook is Outlook.BACK:
+            self._back(name, Reason(found.reason, PROBATION, numbers=found.numbers))
+        elif found.outlook is Outlook.KEEP:
+            commit(name, found.numbers, self._state, self._reach.story.tell)
 
     # --- below -----------------------------------------------------------------------------------
 

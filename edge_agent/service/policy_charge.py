@@ -24,15 +24,13 @@ from edge_agent.errors import EdgeError, Refused, UsageError
 from edge_agent.frozen import frozen
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.policy.slots import Broken, Offer, Order, Probation, Slot, Slots, Terms
-from edge_agent.service.charge import OTA, PROBATION, Reason
+from edge_agent.service.charge import OTA, PASSING, PROBATION, Reason
 from edge_agent.service.check import check
 from edge_agent.service.overlay import overlay
 from edge_agent.service.story import Tell
 from edge_agent.store.disk import disk_errors
 
 KIND = "policy"
-#: Refusals that do not speak against a policy.
-PASSING = ("held", "downgrade")
 
 
 @frozen

@@ -17,7 +17,7 @@ from edge_agent.frozen import frozen
 from edge_agent.host.process import pss_mb
 from edge_agent.pipeline.bystander import Bystander
 from edge_agent.policy.documents import rfc3339
-from edge_agent.policy.guardrails import LEAST
+from edge_agent.policy.guardrails import worst
 from edge_agent.policy.rollout import Shadowing
 from edge_agent.policy.shadow import Tally, Verdict
 from edge_agent.service.assemble import Assembled, parts_of
@@ -115,7 +115,7 @@ class Shadows:
         if self._said.keys() != self._beside.keys():
             return None
         ended = Ended(
-            bundle.manifest.sha256, worst([verdict for verdict, _ in self._said.values()]),
+            bundle.manifest.sha256, together([verdict for verdict, _ in self._said.values()]),
             self._document(bundle),
         )  # fmt: skip
         self.end()
@@ -189,12 +189,8 @@ def _group() -> Group:
     return Group("shadows", lambda part: None)
 
 
-def worst(verdicts: list[Verdict]) -> Verdict:
+def together(verdicts: list[Verdict]) -> Verdict:
     """The first that fails, with each number at its worst."""
-    numbers: dict[str, float] = {}
-    for verdict in verdicts:
-        for name, value in verdict.numbers.items():
-            least = min if name.startswith(LEAST) else max
-            numbers[name] = least(value, numbers.get(name, value))
     failed = next((each for each in verdicts if not each.passed), None)
+    numbers = worst(each.numbers for each in verdicts)
     return Verdict(failed is None, "" if failed is None else failed.reason, numbers)

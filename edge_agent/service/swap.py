@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from edge_agent.errors import EdgeError, Refused
 from edge_agent.frozen import frozen
 from edge_agent.host.process import pss_mb
 from edge_agent.policy.ota import Step, Verdict, Version
-from edge_agent.policy.probation import Judgement, Outlook, judge, restored
+from edge_agent.policy.probation import Judgement, Outlook, judge, restored, together
 from edge_agent.policy.slots import Order, Probation, Terms
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.charge import (
@@ -42,6 +42,7 @@ from edge_agent.service.check import misfit
 from edge_agent.service.install import sha256_in
 from edge_agent.service.models import Demand
 from edge_agent.service.resume import begin
+from edge_agent.service.runner import Runner
 from edge_agent.service.story import Story
 from edge_agent.service.watch import Watch
 
@@ -166,17 +167,12 @@ class Swap:
                 log.error("model cannot be changed name=%s reason=%r", name, refusal.message)
 
     def _judge(self, name: str, probation: Probation) -> None:
-        judged = [
-            judge(probation.terms, restored(probation.baseline.get(each.name)), each.showing())
-            for each in self._reach.watch().of_model(name)
-        ]
-        on = (each.reason for each in judged if each.outlook is Outlook.ON)
-        self.going[name] = next(on, "")
-        harm = next((each for each in judged if each.outlook is Outlook.BACK), None)
-        if harm is not None:
-            self._back(name, Reason(harm.reason, PROBATION, numbers=harm.numbers))
-        elif judged and all(each.outlook is Outlook.KEEP for each in judged):
-            commit(name, worst(judged), self._state, self._reach.story.tell)
+        found = judged(probation, self._reach.watch().of_model(name))
+        self.going[name] = found.reason if found.outlook is Outlook.ON else ""
+        if found.outlook is Outlook.BACK:
+            self._back(name, Reason(found.reason, PROBATION, numbers=found.numbers))
+        elif found.outlook is Outlook.KEEP:
+            commit(name, found.numbers, self._state, self._reach.story.tell)
 
     # --- below -----------------------------------------------------------------------------------
 
@@ -256,13 +252,15 @@ class Swap:
         self._looks += 1
 
 
-def worst(judged: list[Judgement]) -> Mapping[str, float]:
-    """The numbers of several pipelines as one: the highest of each."""
-    numbers: dict[str, float] = {}
-    for each in judged:
-        for name, value in each.numbers.items():
-            numbers[name] = max(value, numbers.get(name, value))
-    return numbers
+def judged(probation: Probation, runners: Iterable[Runner]) -> Judgement:
+    """What these pipelines show of a model or policy on probation."""
+    baseline = probation.baseline
+    return together(
+        [
+            judge(probation.terms, restored(baseline.get(each.name)), each.showing())
+            for each in runners
+        ]
+    )
 
 
 def reason_of(args: Mapping[str, Any], who: str) -> Reason:

@@ -25,8 +25,9 @@ from edge_agent.frozen import frozen
 from edge_agent.policy.rollout import Kind, State
 from edge_agent.policy.update import DOWNGRADE, REFUSED, Do
 from edge_agent.policy.vigil import Beat
-from edge_agent.service.obey import About, Acts, Done, Here, Obey
-from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.obey import About, Done, Here, Obey
+from edge_agent.service.ota_acts import Acts, Reach
+from edge_agent.service.ota_models import Models
 from edge_agent.service.ota_policies import Policies
 from edge_agent.service.outlook import AtWork, Ordered
 from edge_agent.service.policies import Policing
@@ -84,14 +85,12 @@ class Updater:
         reach = Reach(
             state=house.here.state,
             config_path=house.config_path,
-            charge=house.swap,
-            shadows=self._shadows,
             verdicts=Verdicts(house.here.state),
             tell=house.story.tell,
             held=lambda: self._ota is not None and self._ota.hold,
             stopped=lambda: self._stop.is_set(),
         )
-        self._models = Models(reach)
+        self._models = Models(reach, house.swap, self._shadows)
         acts_of: dict[Kind, Acts] = {
             Kind.MODEL: self._models,
             Kind.POLICY: Policies(reach, house.policing),

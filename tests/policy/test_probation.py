@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.policy.guardrails import on_probation
-from edge_agent.policy.probation import Gauge, Outlook, Showing, apart, judge, measure, restored
+from edge_agent.policy.probation import (
+    Gauge,
+    Judgement,
+    Outlook,
+    Showing,
+    apart,
+    judge,
+    measure,
+    restored,
+    together,
+)
 from edge_agent.policy.sketch import Sketch
 from edge_agent.policy.slots import Terms
 
@@ -135,3 +145,15 @@ def test_a_gauge_tells_the_last_half_hour_at_least() -> None:
 def test_two_samples_of_one_distribution_are_near() -> None:
     assert apart(sketch(0.8, 200, 1), sketch(0.8, 200, 2)) < 0.15
     assert apart(sketch(0.8, 200, 1), sketch(0.3, 200, 2)) > 0.9
+
+
+def test_of_several_pipelines_one_harm_is_harm_and_one_that_goes_on_goes_on() -> None:
+    kept = Judgement(Outlook.KEEP, "", {"latency_ratio": 1.5, "least_agreement": 0.9})
+    on = Judgement(Outlook.ON, "60 s to go", {"latency_ratio": 1.0, "least_agreement": 0.7})
+    harm = Judgement(Outlook.BACK, "latency_ratio 3 is over 2", {"latency_ratio": 3.0})
+    assert together([kept, on, harm]) is harm
+    assert together([kept, on]) == Judgement(
+        Outlook.ON, "60 s to go", {"latency_ratio": 1.5, "least_agreement": 0.7}
+    )
+    assert together([kept, kept]) == kept
+    assert together([]).outlook is Outlook.ON

@@ -9,7 +9,8 @@ import yard
 from edge_agent.errors import Refused
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.policy.update import Do, Moment, next_act
-from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.ota_acts import Reach
+from edge_agent.service.ota_models import Models
 from edge_agent.service.verdicts import Verdicts
 
 
@@ -19,13 +20,13 @@ def models(state: Path) -> Models:
         Reach(
             state=state,
             config_path=state / "config.yaml",
-            charge=yard,  # nobody is put in charge here
-            shadows=None,
             verdicts=Verdicts(state),
             tell=lambda step: None,
             held=lambda: False,
             stopped=lambda: False,
-        )
+        ),
+        yard,  # nobody is put in charge here
+        None,
     )
 
 

@@ -13,8 +13,9 @@ from edge_agent.bundles import slots
 from edge_agent.errors import NoRoom, Refused
 from edge_agent.policy.ota import Step
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
+from edge_agent.service.ota_acts import Reach
 from edge_agent.service.ota_install import Still
-from edge_agent.service.ota_models import Models, Reach
+from edge_agent.service.ota_models import Models
 from edge_agent.service.verdicts import Verdicts
 
 STAGE = Stage("shadow", Mode.SHADOW, percent=100)
@@ -55,13 +56,13 @@ class Device:
             Reach(
                 state=self._state,
                 config_path=self._state,
-                charge=Still(self._state, self.told.append),
-                shadows=self.beside,  # type: ignore[arg-type]
                 verdicts=Verdicts(self._state),
                 tell=self.told.append,
                 held=lambda: False,
                 stopped=lambda: False,
-            )
+            ),
+            Still(self._state, self.told.append),
+            self.beside,  # type: ignore[arg-type]
         )
 
 
