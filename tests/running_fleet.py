@@ -7,7 +7,6 @@ model misbehaves. Three cohorts by the tag `ring`.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -18,9 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import rollout_desk
 import yard
 from broker import free_port
-from depot import PASSPHRASE, make_depot
 from paho.mqtt import publish
 
 from edge_agent.engines import available
@@ -66,32 +65,12 @@ stages:
 """
 
 
-class Desk:
-    """The operator's commands on one repository."""
+class Desk(rollout_desk.Desk):
+    """One with a controller."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.depot = make_depot(folder / "depot", time.time())
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'ota'}",
-            "EDGE_FLEET_REPO": str(self.depot.repo),
-            "EDGE_FLEET_KEYS": str(self.depot.keys),
-            "EDGE_FLEET_PASSPHRASE": PASSPHRASE,
-            "EDGE_FLEET_STORE": f"sqlite:///{folder / 'desk.db'}",
-        }
+        super().__init__(folder)
         self.controller: subprocess.Popen[bytes] | None = None
-
-    def __call__(self, *words: object) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "edge_fleet", *map(str, words)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def lead(self, *broker: str) -> None:
         """Start the controller."""

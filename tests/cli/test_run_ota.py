@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +11,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+import rollout_desk
 import yard
-from depot import PASSPHRASE, Depot, make_depot
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -45,31 +42,8 @@ stages:
 """
 
 
-class Desk:
-    """The operator's commands on one repository."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.depot: Depot = make_depot(folder / "depot", time.time())
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'ota'}",
-            "EDGE_FLEET_REPO": str(self.depot.repo),
-            "EDGE_FLEET_KEYS": str(self.depot.keys),
-            "EDGE_FLEET_PASSPHRASE": PASSPHRASE,
-            "EDGE_FLEET_STORE": f"sqlite:///{folder / 'desk.db'}",
-        }
-
-    def __call__(self, *words: object) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "edge_fleet", *map(str, words)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+class Desk(rollout_desk.Desk):
+    """One that rolls out versions of the yard's model."""
 
     def roll_out(self, version: str, id_: str, **said: Any) -> None:
         self("publish", yard.offered(self.folder / f"bundle-{version}", version, **said))
@@ -91,11 +65,7 @@ class Device:
         self.agent = self._service(self.config)
 
     def steps(self) -> list[tuple[str, str, str]]:
-        try:
-            with sqlite3.connect(f"file:{self.state / 'edge.db'}?mode=ro", uri=True) as found:
-                return found.execute("SELECT step, verdict, reason FROM audit").fetchall()
-        except sqlite3.Error:
-            return []
+        return rollout_desk.steps_told(self.state)
 
     def until(self, step: str) -> tuple[str, str, str]:
         """Wait until it has told a step."""

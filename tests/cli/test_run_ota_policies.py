@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +11,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from depot import PASSPHRASE, Depot, make_depot
 from policies import CONFIG, Site
+from rollout_desk import Desk, steps_told
 
 from edge_agent.errors import EdgeError
 from edge_agent.service.control import ask
@@ -44,22 +41,9 @@ class Both(Site):
 
     def __init__(self, folder: Path, eventually: Callable[..., Any]) -> None:
         super().__init__(folder)
-        self.depot: Depot = make_depot(folder / "depot", time.time())
-        self.config.write_text(HERE.format(repo=self.depot.repo) + CONFIG)
+        self.desk = Desk(folder)
+        self.config.write_text(HERE.format(repo=self.desk.depot.repo) + CONFIG)
         self.eventually = eventually
-
-    def desk(self, *words: object) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'ota'}",
-            "EDGE_FLEET_REPO": str(self.depot.repo),
-            "EDGE_FLEET_KEYS": str(self.depot.keys),
-            "EDGE_FLEET_PASSPHRASE": PASSPHRASE,
-            "EDGE_FLEET_STORE": f"sqlite:///{self.folder / 'desk.db'}",
-        }
-        command = [sys.executable, "-m", "edge_fleet", *map(str, words)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
 
     def roll_out(self, version: str, *changes: tuple[str, str]) -> None:
         self.desk("publish", "--policy", self.offered(version, *changes))
@@ -68,11 +52,7 @@ class Both(Site):
         self.desk("rollout", "create", plan)
 
     def steps(self) -> list[tuple[str, str, str]]:
-        try:
-            with sqlite3.connect(f"file:{self.state / 'edge.db'}?mode=ro", uri=True) as found:
-                return found.execute("SELECT step, verdict, reason FROM audit").fetchall()
-        except sqlite3.Error:
-            return []
+        return steps_told(self.state)
 
     def until(self, step: str) -> tuple[str, str, str]:
         def told() -> tuple[str, str, str] | None:
@@ -127,7 +107,7 @@ def test_one_that_does_not_fit_is_refused_once_by_a_stick_too(
 ) -> None:
     both.roll_out("1", ("label: person", "label: preson"))
     place = ("-c", both.config, "--state", both.state)
-    done = edge("ota", "install", both.depot.repo, *place)
+    done = edge("ota", "install", both.desk.depot.repo, *place)
     assert done.returncode == 4
     assert 'has no label "preson"' in done.stderr
     service(both.config)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yard
 
+from edge_agent.bundles import slots
+from edge_agent.bundles.bundle import Bundle
 from edge_agent.errors import Refused
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.policy.update import Do, Moment, next_act
+from edge_agent.service.charge import PASSING
 from edge_agent.service.ota_acts import Reach
 from edge_agent.service.ota_models import Models
+from edge_agent.service.swap import Wish
 from edge_agent.service.verdicts import Verdicts
 
 
-def models(state: Path) -> Models:
-    yard.installed(state, "1")
+def models(state: Path, charge: Any = None) -> Models:
+    """`charge` None: nobody is put in charge."""
+    if charge is None:
+        yard.installed(state, "1")
     return Models(
         Reach(
             state=state,
@@ -25,7 +34,7 @@ def models(state: Path) -> Models:
             held=lambda: False,
             stopped=lambda: False,
         ),
-        yard,  # nobody is put in charge here
+        charge,
         None,
     )
 
@@ -62,3 +71,25 @@ def test_what_was_refused_is_one_version_not_every_one_with_its_file(tmp_path: P
     assert asked(acts, order(tmp_path, "2")) is Do.NOTHING
     assert acts.reason(order(tmp_path, "2")) == "a pinned case speaks against it"
     assert asked(acts, order(tmp_path, "3")) is Do.FETCH
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_what_is_only_held_back_just_now_is_asked_for_again(tmp_path: Path, code: str) -> None:
+    """By ota.hold, by a held version, or as a downgrade: none of it speaks against the model."""
+    refusal = Refused("not now", "later")
+    refusal.code = code
+
+    class Holding:
+        def take(self, name: str, slot: str, wish: Wish) -> Bundle:
+            raise refusal
+
+        back = plans = None
+
+    yard.installed(tmp_path, "1", "2")
+    slots.change(tmp_path, yard.NAME, lambda found: found.with_candidate("2-x"))
+    acts = models(tmp_path, Holding())
+    rollout = replace(order(tmp_path, "2"), sha256=yard.sha256_of(tmp_path, "2"))
+    with pytest.raises(Refused):
+        acts.charge(rollout)
+    assert acts.reason(rollout) is None
+    assert asked(acts, rollout) is Do.CHARGE
