@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge_agent.config.schema import Config
     from edge_agent.service.assemble import Site
     from edge_agent.service.cases import Case
+    from edge_agent.service.regress import Candidate
 
 
 @click.command("pin")
@@ -36,14 +37,7 @@ if TYPE_CHECKING:
 @state_option
 @json_option
 def pin_event(
-    event: str | None,
-    nothing: bool,
-    name: str | None,
-    note: str,
-    config: Path | None,
-    state: Path | None,
-    as_json: bool,
-    **recording: object,
+    event: str | None, config: Path | None, state: Path | None, as_json: bool, **said: Any
 ) -> None:
     """Keep an event's clip, or a recording, as a case: before a model or a policy takes charge, it
     is replayed, and an alarm lost or a new one refuses it.
@@ -53,24 +47,16 @@ def pin_event(
     from edge_agent.policy.documents import dump
     from edge_agent.service import regress
     from edge_agent.service.cases import case_document
-    from edge_agent.store.query import open_reader
 
-    file = recording["file"]
-    if (event is None) == (file is None):
+    if (event is None) == (said["file"] is None):
         raise UsageError("say what to pin", "an event's ID, or --file RECORDING --pipeline P")
     loaded, site = place_of(config, state)
     candidate = regress.Candidate(loaded, site)
     if event is not None:
-        with open_reader(site.state) as reader:
-            stored = reader.event(event)
-        case = regress.new_case(name or stored.event.id[:8], note)
-        kept = regress.pin_event(stored, candidate, nothing=nothing, case=case)
+        kept = _pin_event(event, candidate, said)
     else:
-        kept = regress.pin_recording(
-            _of_file(regress.new_case(name or Path(str(file)).stem, note), recording),
-            candidate,
-            nothing=nothing,
-        )
+        case = regress.new_case(said["name"] or said["file"].stem, said["note"])
+        kept = regress.pin_recording(_of_file(case, said), candidate, nothing=said["nothing"])
     if as_json:
         click.echo(dump(case_document(kept)))
         return
@@ -114,7 +100,17 @@ def place_of(
     return loaded, Site(state=folder, beside=path.absolute().parent)
 
 
-def _of_file(case: Case, recording: dict[str, object]) -> Case:
+def _pin_event(event: str, candidate: Candidate, said: dict[str, Any]) -> Case:
+    from edge_agent.service import regress
+    from edge_agent.store.query import open_reader
+
+    with open_reader(candidate.site.state) as reader:
+        stored = reader.event(event)
+    case = regress.new_case(said["name"] or stored.event.id[:8], said["note"])
+    return regress.pin_event(stored, candidate, nothing=said["nothing"], case=case)
+
+
+def _of_file(case: Case, recording: dict[str, Any]) -> Case:
     from dataclasses import replace
 
     from edge_agent.policy.documents import parse_rfc3339
