@@ -20,7 +20,16 @@ def schema_faults(
 ) -> list[Fault]:
     """One fault for each thing that the schema of `model` does not allow."""
     read = _Read(data, marks, model)
-    return [_fault(details, read) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    return [_fault(details, read) for details in found if not _is_empty_by_faults(details, found)]
+
+
+def _is_empty_by_faults(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """What pydantic calls too short because each of its items is wrong: these are the mistakes."""
+    place = details["loc"]
+    if details["type"] != "too_short":
+        return False
+    return any(other["loc"][: len(place)] == place != other["loc"] for other in found)
 
 
 @frozen

@@ -89,3 +89,20 @@ def test_the_schema_of_a_plan_is_the_programs() -> None:
 def test_a_plan_that_was_taken_is_read_again_whatever_guardrails_are_judged_now() -> None:
     kept = document(load_plan(ROOT / "ota/plans/careful.yaml"))
     assert remembered(kept | {"guardrails": {"crashes": 0.0}}).guardrails == {"crashes": 0.0}
+
+
+def test_where_every_stage_is_wrong_the_first_mistake_is_told_and_not_that_none_is_left(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "id: r1\nmodel: person\nversion: '1'\nstages:\n"
+        "  - {name: shadow, mode: shadow, percent: 100, at_least: {hours: -1}}\n"
+        "  - {name: all, percent: 100, at_least: {hours: -1}}\n"
+    )
+    with pytest.raises(UsageError) as refused:
+        load_plan(path)
+    assert ":5:66: stages[0].at_least.hours: -1 stands here, allowed: " in refused.value.message
+    path.write_text("id: r1\nmodel: person\nversion: '1'\nstages: []\n")
+    with pytest.raises(UsageError, match=r"stages: \[\] stands here"):
+        load_plan(path)
