@@ -391,6 +391,7 @@ class Agent:
             resent=self._resend,
             check=lambda: self._updates().check_now(),
             rollback=lambda args: self._rolled_back(args, COMMAND),
+            rollback_policy=lambda args: self._policy_back(args, COMMAND),
         )
         return Inbox(base, handlers(allowed, reach))
 
@@ -416,7 +417,7 @@ class Agent:
             "ota-check": lambda args: self._updates().check_now(),
             "ota-install": lambda args: self._updates().install(Path(str(args["path"]))),
             "policy-activate": self._take_policy,
-            "policy-rollback": self._policy_back,
+            "policy-rollback": lambda args: self._policy_back(args, CLI),
         }
 
     def status(self) -> dict[str, Any]:
@@ -473,8 +474,8 @@ class Agent:
         kept = self._policing.take(str(args["name"]), str(args["slot"]), wish)
         return {"name": kept.name, "version": kept.version}
 
-    def _policy_back(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        kept = self._policing.back(str(args["name"]), reason_of(args, CLI))
+    def _policy_back(self, args: Mapping[str, Any], who: str) -> dict[str, Any]:
+        kept = self._policing.back(str(args["name"]), reason_of(args, who))
         return {"name": str(args["name"]), "version": None if kept is None else kept.version}
 
     def reload(self) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class Reach:
     resume: Callable[[str | None], dict[str, Any]]
     resent: Callable[[], None]  # told that rows which were sent wait once more
     check: Callable[[], dict[str, Any]]  # the repository of models, as soon as possible
-    rollback: Callable[[Mapping[str, Any]], dict[str, Any]]  # {"name", "reason"}
+    rollback: Callable[[Mapping[str, Any]], dict[str, Any]]  # a model: {"name", "reason"}
+    rollback_policy: Callable[[Mapping[str, Any]], dict[str, Any]]  # the same of a policy
 
 
 def handlers(allowed: Allowed, reach: Reach) -> dict[str, Handler]:
@@ -60,7 +61,7 @@ def handlers(allowed: Allowed, reach: Reach) -> dict[str, Handler]:
         "ack": lambda args: _ack(reach, args),
         "label": lambda args: _label(reach, _text(args, "event"), args.get("label")),
         "ota-check": lambda args: reach.check(),
-        "rollback": lambda args: reach.rollback({**args, "name": _text(args, "name")}),
+        "rollback": lambda args: _rollback(reach, args),
     }
     return {name: every[name] for name in allowed.names}
 
@@ -147,6 +148,21 @@ def _label(reach: Reach, event: str, label: object) -> dict[str, Any]:
         found = reader.event(event).event.id
     reach.store.label(Label(found, label, reach.told(reach.now()), "mqtt"))
     return {"event": found, "label": label}
+
+
+def _rollback(reach: Reach, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a model (`name`), or of a policy (`policy`), which may be called the same."""
+    named = [key for key in ("name", "policy") if args.get(key) is not None]
+    if len(named) != 1:
+        said = "both a model and a policy" if named else "neither a model nor a policy"
+        raise UsageError(
+            f"args names {said}", 'write {"name": "MODEL"}, or {"policy": "POLICY"}: one at a time'
+        )
+    reason = {"reason": _maybe_text(args, "reason")}
+    if named == ["name"]:
+        return reach.rollback({"name": _text(args, "name"), **reason})
+    done = reach.rollback_policy({"name": _text(args, "policy"), **reason})
+    return {"policy": done["name"], "version": done["version"]}
 
 
 def _text(args: Mapping[str, Any], key: str) -> str:

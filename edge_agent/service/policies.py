@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ from edge_agent.service.watch import Watch
 log = logging.getLogger("edge_agent.policies")
 
 LOOK_S = 1.0
+#: A reload that does not come about is tried again after so long.
+AGAIN_S = 30.0
 
 
 @frozen
@@ -65,6 +68,7 @@ class Policing:
         self._reach = reach
         self._state = reach.state
         self._changing = threading.Lock()
+        self._again = 0.0  # when to reload once more
 
     def take(self, name: str, slot: str, wish: Wish) -> Kept:
         """Put a kept version in charge. Raises Refused with the reason, EdgeError where this is no
@@ -104,10 +108,11 @@ class Policing:
             self.look()
 
     def look(self) -> None:
-        """Judge who is on probation."""
+        """Leave off what the slots do not put in charge any more; judge who is on probation."""
         if not self._changing.acquire(blocking=False):
             return
         try:
+            self._follow()
             for name in slots.stated_names(self._state, POLICIES):
                 found = slots.read_slots(self._state, name, POLICIES)
                 if found.probation is not None and found.active is not None:
@@ -116,6 +121,15 @@ class Policing:
             log.error("policies: %s", refusal.message)
         finally:
             self._changing.release()
+
+    def _follow(self) -> None:
+        """One that went back is at work still where the reload after it was refused: somebody else
+        was reloading, or the file had a mistake."""
+        stated = {file for _, file in policies.stated(self._state)}
+        if stated.issuperset(self._reach.laid()) or time.monotonic() < self._again:
+            return
+        self._again = time.monotonic() + AGAIN_S
+        self._reach.reload()
 
     def _judge(self, name: str, probation: Probation) -> None:
         kept = in_charge(name, self._state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from broker import eventually
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from running import Service
+
+from edge_agent.errors import EdgeError
+from edge_agent.service.control import ask
 
 pytestmark = pytest.mark.slow
 SCHEMAS = Path(__file__).parents[2] / "edge_agent/schemas"
@@ -29,8 +33,14 @@ pipelines:
     gate: {{max_fps: 10}}
     rules:
       - {{name: seen, confirm: [2, 3], priority: alert, cooldown_s: 0}}
-mqtt: {{host: 127.0.0.1, port: {port}, commands: [ping, detail, snapshot, resend, pause, resume, label]}}
-"""  # noqa: E501
+mqtt: {{host: 127.0.0.1, port: {port}, commands: [{commands}]}}
+"""
+EVERYDAY = "ping, detail, snapshot, resend, pause, resume, label"
+POLICY = """\
+name: night
+version: 1
+pipelines: {yard: {gate: {max_fps: 5}}}
+"""
 
 
 class Asker:
@@ -47,7 +57,7 @@ class Asker:
         reply = json.loads(message.payload)
         self._replies[reply["id"]] = reply
 
-    def ask(self, name: str, **args: Any) -> Any:
+    def ask(self, name: str, /, **args: Any) -> Any:
         self._asked += 1
         id_ = f"q{self._asked}"
         command = json.dumps({"id": id_, "args": args})
@@ -70,7 +80,7 @@ def test_the_service_obeys_what_its_configuration_allows(
     service: Callable[..., Service], shared_mosquitto, receive, asker: Asker, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(port=shared_mosquitto.port))
+    config.write_text(CONFIG.format(port=shared_mosquitto.port, commands=EVERYDAY))
     receiver = receive(shared_mosquitto.port, "orders-1")
     running = service(config)
     alert = eventually(lambda: receiver.on("alert"), "an alert", 60)[0]
@@ -102,3 +112,40 @@ def test_the_service_obeys_what_its_configuration_allows(
     assert asker.ask("label", event=alert["data"]["id"], label=True)["ok"]
     assert running.stop()[0] == 0
     assert "Traceback" not in running.log.read_text("utf-8")
+
+
+def test_a_policy_is_taken_back_from_afar(
+    service, shared_mosquitto, receive, edge, asker: Asker, tmp_path: Path
+) -> None:
+    """`rollback` of what stands beside a model of the same name, or none."""
+    config, policy = tmp_path / "config.yaml", tmp_path / "night.yaml"
+    config.write_text(CONFIG.format(port=shared_mosquitto.port, commands="rollback"))
+    policy.write_text(POLICY)
+    here = ("-c", config, "--state", tmp_path / "state")
+    assert edge("policies", "import", policy, *here).returncode == 0
+    assert edge("policies", "activate", "night", *here).returncode == 0
+    receiver = receive(shared_mosquitto.port, "orders-1")
+    running = service(config)
+
+    def at_work() -> list[str]:
+        try:
+            return [each["version"] for each in ask(running.state, "status")["policies"]]
+        except EdgeError:
+            return []
+
+    eventually(lambda: at_work() == ["1"], "the policy at work", 60)
+    eventually(lambda: receiver.on("alert"), "an alert: by then it listens", 60)
+    refused = asker.ask("rollback", name="night", policy="night")["error"]
+    assert (refused["code"], refused["next"][:5]) == ("usage", "write")
+    assert asker.ask("rollback")["error"]["code"] == "usage"
+    assert asker.ask("rollback", name="night")["error"]["code"] == "usage"  # no model
+    assert at_work() == ["1"]
+    back = asker.ask("rollback", policy="night", reason="too few frames")
+    assert (back["ok"], back["data"]) == (True, {"policy": "night", "version": None})
+    assert at_work() == []
+    again = asker.ask("rollback", policy="night")["error"]
+    assert again["message"] == "policy night is not in charge"
+    assert running.stop()[0] == 0
+    with sqlite3.connect(running.state / "edge.db") as store:
+        told = store.execute("SELECT step, who, reason FROM audit ORDER BY n DESC").fetchone()
+    assert told == ("rolled_back", "command", "too few frames")

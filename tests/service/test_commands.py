@@ -45,6 +45,7 @@ class World:
         self.still = Still()
         self.resent: list[list[int]] = []
         self.paused: list[tuple[str, str | None]] = []
+        self.went_back: list[tuple[str, str, str | None]] = []
         self.reach = Reach(
             state=state,
             store=store,
@@ -55,14 +56,19 @@ class World:
             resume=lambda name: self._said("resume", name),
             resent=lambda: self.resent.append(self.pending),
             check=dict,
-            rollback=dict,
+            rollback=lambda args: self._back("model", args),
+            rollback_policy=lambda args: self._back("policy", args),
         )
+
+    def _back(self, kind: str, args: Any) -> dict[str, Any]:
+        self.went_back.append((kind, args["name"], args["reason"]))
+        return {"name": args["name"], "version": None if kind == "policy" else "1"}
 
     def _said(self, what: str, name: str | None) -> dict[str, Any]:
         self.paused.append((what, name))
         return {"paused": []}
 
-    def ask(self, name: str, publish: bool = False, **args: Any) -> Any:
+    def ask(self, name: str, /, publish: bool = False, **args: Any) -> Any:
         answer = handlers(Allowed((name,), publish), self.reach)[name](args)
         json.dumps(answer)  # a reply is JSON
         return answer
@@ -161,6 +167,36 @@ def test_pause_and_resume(world: World) -> None:
     assert world.paused == [("pause", None), ("resume", "yard")]
     with pytest.raises(UsageError, match="args has no pipeline"):
         world.ask("pause", pipeline=7)
+
+
+def test_rollback_names_a_model_or_a_policy(world: World) -> None:
+    """They may be called the same, so a name alone would not say which."""
+    assert world.ask("rollback", name="night") == {"name": "night", "version": "1"}
+    assert world.ask("rollback", policy="night", reason="too many alarms") == {
+        "policy": "night", "version": None
+    }  # fmt: skip
+    assert world.went_back == [
+        ("model", "night", None), ("policy", "night", "too many alarms")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ({}, "neither a model nor a policy"),
+        ({"name": None}, "neither"),
+        ({"name": "yard", "policy": "night"}, "both a model and a policy"),
+        ({"policy": 7}, "no policy, a text"),
+        ({"name": ""}, "no name, a text"),
+        ({"name": "yard", "reason": ["x"]}, "no reason, a text"),
+    ],
+)
+def test_a_rollback_of_nothing_or_of_two_has_a_sentence(
+    world: World, args: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        world.ask("rollback", **args)
+    assert world.went_back == []
 
 
 def test_ack_takes_the_receipt_of_a_stick(world: World) -> None:

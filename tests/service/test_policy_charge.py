@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from policies import Site
@@ -16,6 +17,7 @@ from edge_agent.service.charge import CLI, Reason
 from edge_agent.service.check import check
 from edge_agent.service.marker import LastEnd
 from edge_agent.service.overlay import overlay
+from edge_agent.service.policies import Policing, Reach
 from edge_agent.service.policy_charge import (
     Request,
     commit,
@@ -132,6 +134,39 @@ def test_a_damaged_one_is_never_used(site: Site) -> None:
     (step,) = resume_policies(site.state, ASKED)
     assert (step.step, step.verdict) == ("rolled_back", Verdict.FAILED)
     assert check(site.config, site.state).mistakes == ()
+
+
+def test_what_went_back_does_not_stay_at_work_when_its_reload_was_refused(site: Site) -> None:
+    charge(site)
+    laid = [each for _, each in policies.stated(site.state)]
+    reloads: list[list[Path]] = []
+
+    def reload() -> None:
+        reloads.append(list(laid))
+        if len(reloads) == 1:
+            raise EdgeError("a reload is under way already")
+        laid.clear()
+
+    policing = Policing(
+        Reach(
+            state=site.state,
+            config_path=site.config,
+            story=SimpleNamespace(tell=lambda step: None),  # type: ignore[arg-type]
+            watch=lambda: SimpleNamespace(runners={}),  # type: ignore[arg-type,return-value]
+            reload=reload,
+            laid=lambda: tuple(laid),
+            unsettled=lambda: "",
+        )
+    )
+    policing.look()
+    assert reloads == []  # it is in charge, and at work
+    with pytest.raises(EdgeError, match="under way"):
+        policing.back("night", Reason("why", CLI))
+    assert (version(site), len(laid)) == (None, 1)
+    policing.look()
+    assert laid == []
+    policing.look()
+    assert len(reloads) == 2
 
 
 # --- a start -------------------------------------------------------------------------------------
