@@ -22,8 +22,8 @@ from edge_agent.bundles.slots import (
     installed,
     installed_names,
     read_slots,
-    sync,
 )
+from edge_agent.durable import sync, sync_folder
 from edge_agent.errors import UsageError
 
 _STAGED = ".staged-"
@@ -66,7 +66,7 @@ def place(state: Path, staged: Path, target: Path) -> None:
     staged.chmod(0o755)
     for file in staged.iterdir():
         sync(file)
-    sync(staged)
+    sync_folder(staged)
     aside = None
     if target.exists():
         aside = Path(tempfile.mkdtemp(prefix=_STAGED, dir=target.parent))
@@ -74,7 +74,7 @@ def place(state: Path, staged: Path, target: Path) -> None:
     staged.rename(target)
     # The names on the way to it, too: each may be new.
     for folder in (target.parent, target.parent.parent, state):
-        sync(folder)
+        sync_folder(folder)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)
 

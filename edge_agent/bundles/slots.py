@@ -10,16 +10,13 @@ Read `folders.py` next.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from edge_agent.bundles.bundle import MANIFEST
+from edge_agent.durable import locked, write_durably
 from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
 from edge_agent.policy.slots import Slots, document, parse
@@ -44,7 +41,6 @@ POLICIES = Shelf("policies", "policy.yaml", "policy")
 FILE = "slots.json"
 #: A change takes as long as a sync does; who waits longer waits for a hanging disk.
 PATIENCE_S = 10.0
-_LOOK_S = 0.02
 
 
 def models_folder(state: Path) -> Path:
@@ -104,48 +100,14 @@ def active_folders(state: Path) -> dict[str, Path]:
 def change(state: Path, name: str, by: Callable[[Slots], Slots], shelf: Shelf = MODELS) -> Slots:
     """Replace the slots by what `by` makes of them, while nobody else does. Raises OSError,
     EdgeError where somebody else never ends, and what `by` raises: then nothing is changed."""
-    with _locked(shelf.of(state)):
+    folder, file = shelf.of(state), shelf.of(state, name) / FILE
+    hangs = EdgeError(
+        f"another process has been changing {folder} for {PATIENCE_S:.0f} s",
+        f"look what hangs: fuser -v {folder}",
+    )
+    with locked(folder, PATIENCE_S, hangs):
         before = read_slots(state, name, shelf)
         after = by(before)
-        if after != before or not (shelf.of(state, name) / FILE).exists():
-            _write(shelf.of(state, name), after)
+        if after != before or not file.exists():
+            write_durably(file, json.dumps(document(after), ensure_ascii=False).encode())
     return after
-
-
-def _write(folder: Path, slots: Slots) -> None:
-    temporary = folder / f".{FILE}"
-    temporary.write_text(json.dumps(document(slots), ensure_ascii=False), "utf-8")
-    sync(temporary)
-    temporary.replace(folder / FILE)
-    sync(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One at a time, over processes and threads; it ends with the process."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise EdgeError(
-                        f"another process has been changing {folder} for {PATIENCE_S:.0f} s",
-                        "look what hangs: fuser -v " + str(folder),
-                    ) from None
-                time.sleep(_LOOK_S)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def sync(path: Path) -> None:
-    """What was written there outlives a power cut from now on."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,13 +9,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_agent.cli.options import config_option, default_state, existing_config, state_option
+from edge_agent.durable import whole
 from edge_agent.errors import EdgeError, ReadOnly, UsageError, kind_of
 
 if TYPE_CHECKING:
@@ -205,23 +206,18 @@ def _must_be_writable(path: Path | None) -> None:
 
 @contextmanager
 def _output(path: Path | None) -> Iterator[Any]:
-    """A file that is complete or not there: written beside, renamed at the end."""
+    """A file that is complete or not there."""
     if path is None:
         yield None
         return
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with whole(path) as draft, draft.open("w", encoding="utf-8") as file:
             yield file
-        temporary.replace(path)
     except BrokenPipeError:
         raise  # of stdout: the reader has gone
     except OSError as fault:
         reason = f"{path} cannot be written: {fault.strerror}"
         raise kind_of(fault)(reason, "name a file on another disk") from None
-    finally:
-        with suppress(OSError):  # what refuses the file has been told
-            temporary.unlink(missing_ok=True)
 
 
 def _write(file: Any, lines: Iterable[str]) -> None:

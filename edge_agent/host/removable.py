@@ -17,11 +17,7 @@ from pathlib import Path
 
 from edge_agent.errors import EdgeError, NoRoom, ReadOnly, UsageError, kind_of
 
-#: Of a file that is not finished; no reader believes one.
-DRAFT = ".part"
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
-#: Some drivers of sticks (FUSE) cannot sync a folder.
-_UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
@@ -38,28 +34,6 @@ def require_folder(folder: Path) -> None:
     with stick_errors(folder):
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}", "mount the stick, or name its folder")
-
-
-def make_folder(path: Path) -> None:
-    """Make it below a folder that is there, and have it on the medium."""
-    if not path.is_dir():
-        path.mkdir()
-        sync_folder(path.parent)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Raises OSError; then nothing of it is left."""
-    draft = path.with_name(path.name + DRAFT)
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as fault:
-        remove(draft, fault)
-        raise
-    sync_folder(path.parent)
 
 
 def remove(path: Path, because: OSError | None = None) -> None:
@@ -87,18 +61,6 @@ def read_plain(path: Path, limit: int) -> bytes | None:
             return None
         content = file.read(limit + 1)
     return content if len(content) <= limit else None
-
-
-def sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    except OSError as fault:
-        if fault.errno not in _UNSYNCABLE:
-            raise
-        os.sync()
-    finally:
-        os.close(folder)
 
 
 def _explained(fault: OSError, folder: Path) -> EdgeError:

@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from edge_agent.durable import make_folder, sync_folder
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump, parse_rfc3339, rfc3339
 from edge_agent.policy.regress import Alarm, Expectation
-from edge_agent.store.disk import disk_errors, make_folder, sync_folder, write_durably
+from edge_agent.store.disk import disk_errors, store_file
 
 FOLDER = "cases"
 _FILE = "case.json"
@@ -68,8 +69,8 @@ def keep(state: Path, case: Case) -> Case:
         staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=target.parent))
         try:
             recording = staged / f"recording{case.recording.suffix.lower()}"
-            write_durably(recording, case.recording.read_bytes())
-            write_durably(staged / _FILE, f"{dump(case_document(case))}\n".encode())
+            store_file(recording, case.recording.read_bytes())
+            store_file(staged / _FILE, f"{dump(case_document(case))}\n".encode())
             staged.rename(target)
             sync_folder(target.parent)
         finally:

@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_agent.config.load import load
 from edge_agent.config.schema import Config, SignalSource
+from edge_agent.durable import whole
 from edge_agent.errors import EdgeError, kind_of
 from edge_agent.frozen import frozen
 from edge_agent.pipeline.rules import Ident
@@ -171,13 +172,8 @@ def _prepare(out: Path, state: Path, seed: int) -> None:
         if not _is_ours(out):
             raise EdgeError(f"{out} holds files that no demo made", "say --out ANOTHER_DIR")
         shutil.rmtree(state, ignore_errors=not state.exists())
-        draft = out / ".config.yaml.part"
-        try:
+        with whole(out / "config.yaml") as draft:
             draft.write_text(text, "utf-8")
-            draft.replace(out / "config.yaml")
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
     except OSError as fault:
         reason = f"{out} cannot be written: {fault.strerror}"
         raise kind_of(fault)(reason, "say another place: --out DIR") from None

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from edge_agent.durable import whole
 from edge_agent.errors import EdgeError, kind_of
 from edge_agent.pipeline.decode import WHOLE_FRAME
 from edge_agent.pipeline.decode.pose import BONES, COCO
@@ -120,15 +121,10 @@ def write_picture(path: Path, image: Image) -> None:
     done, data = cv2.imencode(path.suffix, image)
     if not done:
         raise EdgeError(f"{path}: OpenCV writes no {path.suffix} pictures")
-    draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(path) as draft:
             draft.write_bytes(data.tobytes())
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
     except OSError as fault:
         reason = f"{path} cannot be written: {fault.strerror}"
         raise kind_of(fault)(reason, "name another place: --out") from None

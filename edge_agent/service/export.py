@@ -11,10 +11,10 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from edge_agent.durable import whole
 from edge_agent.errors import EdgeError, NoRoom, UsageError, kind_of
 from edge_agent.policy.documents import dump, event_document, evidence_word
 from edge_agent.store.rows import StoredEvent
@@ -59,17 +59,11 @@ def write_events(target: Path, events: Events, state: Path) -> Counter[str]:
         )
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "make it, or name another: --to")
-    draft = target.with_name(f".{target.name}.part")
     try:
-        with draft.open("wb") as file:
-            held = make(file, events, state)
-        draft.replace(target)
+        with whole(target) as draft, draft.open("wb") as file:
+            return make(file, events, state)
     except OSError as fault:
         raise _refused(fault, target) from None
-    finally:
-        with suppress(OSError):  # what refuses the file is told
-            draft.unlink(missing_ok=True)
-    return held
 
 
 def _refused(fault: OSError, target: Path) -> EdgeError:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.durable import whole
 from edge_agent.host.process import cpu_s, pss_mb, written_mb
 from edge_agent.policy.exposition import Sample, exposition
 from edge_agent.service.meter import STAGES
@@ -130,15 +131,9 @@ def of_status(status: Mapping[str, Any]) -> Iterator[Sample]:
 
 def write(path: Path, text: str) -> None:
     """Whole or not at all, for everybody to read. Raises OSError."""
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        with draft.open("w", encoding="utf-8", errors="replace") as file:
-            os.fchmod(file.fileno(), MODE)  # the agent's umask hides everything else
-            file.write(text)
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    with whole(path) as draft, draft.open("w", encoding="utf-8", errors="replace") as file:
+        os.fchmod(file.fileno(), MODE)  # the agent's umask hides everything else
+        file.write(text)
 
 
 # --- below ---------------------------------------------------------------------------------------

@@ -21,16 +21,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edge_agent.durable import DRAFT, make_folder, write_durably
 from edge_agent.errors import NoRoom, ReadOnly
 from edge_agent.frozen import frozen
 from edge_agent.host.removable import (
-    DRAFT,
-    make_folder,
     read_plain,
     remove,
     require_folder,
     stick_errors,
-    write_whole,
 )
 from edge_agent.policy import spans, stick
 from edge_agent.policy.documents import rfc3339
@@ -139,7 +137,7 @@ class _Export:
         self._write_manifest()
         kept = {part.file for part in self._parts}
         for name in names - kept:
-            if stick.PART_NAME.fullmatch(name) or name.endswith(DRAFT):
+            if stick.PART_NAME.fullmatch(name) or name.startswith(DRAFT):
                 remove(self._home / name)
 
     def _found(self, manifests: Sequence[str]) -> tuple[Part, ...]:
@@ -195,7 +193,7 @@ class _Export:
         if len(draft.content) + RESERVE > free or held + len(draft.content) > (limit or math.inf):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         part = draft.part()
-        write_whole(self._home / part.file, bytes(draft.content))
+        write_durably(self._home / part.file, bytes(draft.content))
         before = self._parts, self._seqs
         self._parts += (part,)
         self._seqs = spans.joined(self._seqs + spans.of(draft.seqs))
@@ -216,7 +214,7 @@ class _Export:
         manifest = Manifest(self._sender.device, self._sender.store, made, waiting, self._parts)
         self._generation += 1
         name = stick.manifest_name(self._generation)
-        write_whole(self._home / name, stick.write_manifest(manifest))
+        write_durably(self._home / name, stick.write_manifest(manifest))
         for entry in self._home.iterdir():
             if stick.MANIFEST_NAME.fullmatch(entry.name) and entry.name != name:
                 remove(entry)

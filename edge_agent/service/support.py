@@ -20,6 +20,7 @@ from pathlib import Path
 from edge_agent import __version__
 from edge_agent.config.load import read
 from edge_agent.config.secret import Secret
+from edge_agent.durable import durable
 from edge_agent.errors import EdgeError, UsageError, kind_of
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump, rfc3339
@@ -151,24 +152,20 @@ def _manifest(case: Case, members: list[Member]) -> Member:
 
 def _write(out: Path, members: tuple[Member, ...]) -> None:
     """Beside its place first, so that nobody takes half of one for a whole."""
-    draft = out.with_name(f".{out.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            with tarfile.open(fileobj=file, mode="w:gz") as archive:
-                for member in members:
-                    archive.addfile(_entry(member), io.BytesIO(member.content))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(out)
+        with (
+            durable(out) as draft,
+            os.fdopen(os.open(draft, flags, 0o600), "wb") as file,
+            tarfile.open(fileobj=file, mode="w:gz") as archive,
+        ):
+            for member in members:
+                archive.addfile(_entry(member), io.BytesIO(member.content))
     except OSError as fault:
         if (kind := kind_of(fault)) is EdgeError:
             raise UsageError(f"{out}: {fault.strerror}", "name another place: --out FILE") from None
         reason = f"{out} cannot be written: {fault.strerror}"
         raise kind(reason, "name another place: --out FILE") from None
-    finally:
-        with suppress(OSError):  # what refuses the file is told
-            draft.unlink(missing_ok=True)
 
 
 def _entry(member: Member) -> tarfile.TarInfo:

@@ -16,7 +16,7 @@ from edge_agent.bundles import slots
 from edge_agent.bundles.folders import version_of
 from edge_agent.policy.documents import dump
 from edge_agent.service.install import sha256_in
-from edge_agent.store.disk import write_durably
+from edge_agent.store.disk import store_file
 
 FILE = "ota/verdicts.json"
 #: The oldest are forgotten first.
@@ -82,7 +82,7 @@ class Verdicts:
             "cut": self._cut,
             "in_shadow": self._in_shadow,
         }
-        write_durably(self._path, f"{dump(document)}\n".encode())
+        store_file(self._path, f"{dump(document)}\n".encode())
 
 
 def key(sha256: str, version: str) -> str:

@@ -14,12 +14,13 @@ import uuid
 from pathlib import Path
 from urllib.parse import quote
 
+from edge_agent.durable import make_folder
 from edge_agent.errors import Damaged, EdgeError, Refused
 from edge_agent.frozen import frozen
 from edge_agent.store import redo
 from edge_agent.store.database import Database as Database
 from edge_agent.store.database import inode as inode
-from edge_agent.store.disk import check_writable, disk_errors, make_folder
+from edge_agent.store.disk import check_writable, disk_errors
 from edge_agent.store.migrate import LATEST, migrate, version
 from edge_agent.store.redo import Connection
 from edge_agent.store.rows import Identity

@@ -1,4 +1,4 @@
-"""The disk: what it may answer, each in one sentence, and files that are there after a power cut.
+"""The disk: what it may answer, each in one sentence.
 
 Rules: `disk_errors` goes around everything that touches the database or a file of the store; it
 turns what an operator can do something about into an `EdgeError` and lets our own mistakes (a
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_agent.durable import make_folder, write_durably
 from edge_agent.errors import Damaged, EdgeError, NoRoom, ReadOnly, UsageError, kind_of
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
@@ -33,30 +34,11 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise _of_system(error, path) from error
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write the file whole or not at all, and have it on the disk before returning.
-
-    Missing folders are made. Raises as `disk_errors` does.
-    """
-    with written_durably(path) as draft:
-        draft.write_bytes(data)
-
-
-@contextmanager
-def written_durably(path: Path) -> Iterator[Path]:
-    """The same, for who writes by a file's name: what is yielded, which becomes `path`."""
+def store_file(path: Path, content: bytes) -> None:
+    """A file of the state, durably; missing folders are made. Raises as `disk_errors` does."""
     with disk_errors(path):
         make_folder(path.parent)
-        draft = path.with_name(f".part.{path.name}")
-        try:
-            yield draft
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        write_durably(path, content)
 
 
 def check_writable(path: Path) -> None:
@@ -66,26 +48,6 @@ def check_writable(path: Path) -> None:
     read_only = os.statvfs(path).f_flag & os.ST_RDONLY
     number = errno.EROFS if read_only else errno.EACCES
     raise OSError(number, os.strerror(number), str(path))
-
-
-def make_folder(path: Path, mode: int = 0o777) -> None:
-    """Make the folder and its parents, each on the disk before the next. Raises OSError."""
-    if path.is_dir():
-        return
-    if path.exists():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-    make_folder(path.parent)
-    path.mkdir(mode, exist_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Have the folder's entries on the disk. Raises OSError."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> EdgeError | None:

@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_agent.durable import sync_folder
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump
 from edge_agent.policy.lost import lost_document
 from edge_agent.store import eviction, outbox
 from edge_agent.store.db import FILE
-from edge_agent.store.disk import disk_errors, sync_folder
+from edge_agent.store.disk import disk_errors
 from edge_agent.store.evidence import STILLS_FOLDER
 from edge_agent.store.record import Store
 from edge_agent.types import Priority

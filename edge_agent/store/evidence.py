@@ -17,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.durable import durable, make_folder
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump, rfc3339
-from edge_agent.store.disk import write_durably, written_durably
+from edge_agent.store.disk import disk_errors, store_file
 from edge_agent.types import Event
 
 if TYPE_CHECKING:
@@ -80,12 +81,14 @@ def save_clip(state: Path, event: Event, scenes: Sequence[Scene]) -> dict[str, A
     kept = [scene for scene in scenes if scene.size_px == size]
     path = _place(event, ".npz" if size is None else ".mkv")
     if size is None:
-        write_durably(state / path, _npz(kept))
+        store_file(state / path, _npz(kept))
         samples, channels = np.shape(kept[0].data)
         about = {"samples": samples, "channels": channels}
     else:
-        with written_durably(state / path) as draft:
-            _film(draft, kept, size)
+        with disk_errors(state / path):
+            make_folder((state / path).parent)
+            with durable(state / path) as draft:
+                _film(draft, kept, size)
         about = {"width": size[0], "height": size[1]}
     content = (state / path).read_bytes()
     return {
@@ -108,7 +111,7 @@ def save_still(state: Path, time: float, image: Image) -> dict[str, Any]:
     data = jpeg(image)
     sha256 = hashlib.sha256(data).hexdigest()
     path = Path(STILLS_FOLDER, f"{round(time * 1000):015}-{sha256[:8]}.jpg")
-    write_durably(state / path, data)
+    store_file(state / path, data)
     kept = sorted((state / path).parent.glob("*.jpg"))
     for old in kept[:-STILLS]:
         old.unlink(missing_ok=True)
@@ -133,8 +136,8 @@ def _keep(
         **size,
     }
     notes = {"schema": "evidence/1", "event": event.id, **entry, **about}
-    write_durably((state / path).with_suffix(".json"), f"{dump(notes)}\n".encode())
-    write_durably(state / path, data)
+    store_file((state / path).with_suffix(".json"), f"{dump(notes)}\n".encode())
+    store_file(state / path, data)
     return entry
 
 

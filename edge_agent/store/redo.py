@@ -25,8 +25,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from edge_agent.durable import sync_folder
 from edge_agent.frozen import frozen
-from edge_agent.store.disk import sync_folder
 
 ENDING = "-redo"
 #: Where the number of the next group stands in `meta`.

@@ -13,11 +13,11 @@ old file leaves the new log alone: SQLite looks whether its file has moved.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
+from edge_agent.durable import sync, sync_folder
 from edge_agent.store.db import FILE, TUNING, Database, connect, open_database
-from edge_agent.store.disk import disk_errors, sync_folder
+from edge_agent.store.disk import disk_errors
 
 log = logging.getLogger("edge_agent.store")
 
@@ -89,11 +89,7 @@ def _copy(path: Path, part: Path) -> None:
             writer.execute("PRAGMA journal_mode = WAL").fetchall()
         finally:
             writer.close()
-        file = os.open(part, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+        sync(part)
 
 
 def _size(path: Path) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from edge_agent.frozen import frozen
 from edge_agent.store import clocks, eviction, sparing
 from edge_agent.store.db import Database
-from edge_agent.store.disk import disk_errors, write_durably
+from edge_agent.store.disk import disk_errors, store_file
 from edge_agent.store.eviction import HARMLESS, PAINFUL, Evict, Sweep
 from edge_agent.store.evidence import FOLDER
 from edge_agent.store.outbox import Outbox
@@ -232,7 +232,7 @@ class Retention:
         """Have the reserve on the disk, where there is room for it. Raises NoRoom or EdgeError."""
         reserve, size = self._state / RESERVE, self._reserve_bytes()
         if _size(reserve) < size:
-            write_durably(reserve, os.urandom(size))  # a card that compresses must not save it
+            store_file(reserve, os.urandom(size))  # a card that compresses must not save it
 
     def _reserve_bytes(self) -> int:
         disk = os.statvfs(self._state)

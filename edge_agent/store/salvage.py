@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from edge_agent.durable import sync_folder
 from edge_agent.errors import Damaged
 from edge_agent.frozen import frozen
 from edge_agent.policy import spans
 from edge_agent.policy.documents import dump
 from edge_agent.store import outbox, redo, renew
 from edge_agent.store.db import APPLICATION_ID, FILE, Database, connect, hold
-from edge_agent.store.disk import disk_errors, sync_folder, write_durably
+from edge_agent.store.disk import disk_errors, store_file
 from edge_agent.store.examine import examine
 from edge_agent.store.migrate import LATEST
 from edge_agent.store.record import Store, Trouble, open_store
@@ -90,7 +91,7 @@ def mark(state: Path) -> None:
         number = 1 + sum(1 for _ in state.glob(f"{FILE}.damaged-*"))
         while (state / f"{FILE}.damaged-{number}").exists():
             number += 1
-        write_durably(marker, f"{FILE}.damaged-{number}\n".encode())
+        store_file(marker, f"{FILE}.damaged-{number}\n".encode())
 
 
 def _damage(state: Path) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from edge_agent.updates.durable import read_document, write_document
+from edge_agent.durable import read_document, write_document
 from edge_agent.updates.failures import BudgetSpent
 
 AHEAD = 1 << 20

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_agent.durable import read_document, write_document
 from edge_agent.errors import EdgeError
 from edge_agent.frozen import frozen
-from edge_agent.updates.durable import read_document, write_document
 from edge_agent.updates.offer import Offer, offer_document, read_offer
 from edge_agent.updates.source import ota_folder
 

@@ -9,16 +9,15 @@ goes is fetched once more whole before anybody is accused: a power cut may have 
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
+from edge_agent.durable import make_folder, sync, sync_folder
 from edge_agent.errors import Refused
 from edge_agent.policy.backoff import Backoff
-from edge_agent.updates.durable import make_folder, sync_folder
 from edge_agent.updates.failures import LATER, NotServed, Unreachable
 from edge_agent.updates.line import Line
 from edge_agent.updates.room import require_memory, require_space
@@ -51,7 +50,7 @@ def download(line: Line, url: str, info: TargetFile, into: Path) -> Path:
             f"{info.path} is not what was signed for: its hash or its length is another",
             "nothing changed here; ask who runs the repository",
         )
-    _sync(part)
+    sync(part)
     part.replace(final)
     sync_folder(into)
     return final
@@ -118,11 +117,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

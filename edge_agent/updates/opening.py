@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.updates.budget import Budget
 from edge_agent.updates.checked import remember_failure, remember_good
-from edge_agent.updates.durable import disk_errors
+from edge_agent.updates.disk import disk_errors
 from edge_agent.updates.from_folder import FolderOpener
 from edge_agent.updates.limits import Limits, Patience
 from edge_agent.updates.line import Line

@@ -10,7 +10,7 @@ from tuf.api import exceptions as tuf
 from tuf.api.serialization import DeserializationError
 
 from edge_agent.errors import EdgeError, Refused
-from edge_agent.updates.durable import disk_errors
+from edge_agent.updates.disk import disk_errors
 from edge_agent.updates.failures import LATER, NotServed, Unreachable
 from edge_agent.updates.line import TooLong
 

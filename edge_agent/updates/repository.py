@@ -12,9 +12,7 @@ NotServed, BudgetSpent, Busy.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +21,11 @@ from typing import Any, cast
 from tuf.api.exceptions import RepositoryError, StorageError
 from tuf.api.metadata import TargetFile, Targets
 
+from edge_agent.durable import locked, make_folder
 from edge_agent.errors import Refused
 from edge_agent.policy.rollout import Rollout, parse
 from edge_agent.updates.client import Client
 from edge_agent.updates.download import download
-from edge_agent.updates.durable import make_folder
 from edge_agent.updates.failures import Busy
 from edge_agent.updates.line import Line
 from edge_agent.updates.offer import FOLDERS, ROLLOUTS, Offer, Order, Target
@@ -101,8 +99,8 @@ class Repository:
         folder = self._trust.metadata
         with explained(folder):
             make_folder(folder.parent)
-            with (folder.parent / f".{folder.name}.lock").open("w") as file:
-                _lock(file.fileno())
+            taken = Busy("another check or download of this device is under way", "try again later")
+            with locked(folder.parent, LOCK_S, taken):  # two would write over each other's metadata
                 yield
 
     def _update(self, now: Now) -> tuple[str, ...]:
@@ -207,21 +205,6 @@ class Repository:
                 continue  # a role that this repository does not have
             found[role] = signed.expires.timestamp()
         return found
-
-
-def _lock(handle: int) -> None:
-    """Two at a time would write over each other's metadata. Raises Busy."""
-    until = time.monotonic() + LOCK_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as fault:
-            if time.monotonic() > until:
-                raise Busy(
-                    "another check or download of this device is under way", "try again later"
-                ) from fault
-            time.sleep(0.1)
 
 
 def _target(info: TargetFile) -> Target:

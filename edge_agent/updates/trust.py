@@ -23,8 +23,8 @@ from tuf.api.exceptions import RepositoryError, StorageError
 from tuf.api.metadata import Metadata, Root, Snapshot, Timestamp
 from tuf.ngclient import UpdaterConfig
 
+from edge_agent.durable import read_document, write_document
 from edge_agent.errors import Refused
-from edge_agent.updates.durable import read_document, write_document
 from edge_agent.updates.source import Now
 
 #: How large metadata may be; python-tuf's own figures, written down because `sound` obeys them too.

@@ -19,8 +19,9 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, MetaFile, TargetFile
 
-from edge_agent.errors import UsageError
-from edge_fleet.files import files_errors, locked, make_folder, write_whole
+from edge_agent.durable import locked, make_folder, write_durably
+from edge_agent.errors import EdgeError, UsageError
+from edge_fleet.files import files_errors
 from edge_fleet.keys import Keyring, file_name
 from edge_fleet.repository import (
     METADATA,
@@ -94,7 +95,7 @@ class Change:
         with files_errors(folder):
             for path, content in self._files.items():
                 make_folder(path.parent)
-                write_whole(path, content)
+                write_durably(path, content)
             last = root is not None and self._overlaps()
             if root is not None and not last:
                 self._put("root", root)
@@ -106,7 +107,7 @@ class Change:
 
     def _put(self, role: str, content: bytes) -> None:
         version = self.repository.signed(role).signed.version
-        write_whole(metadata_path(self.repository.folder, role, version), content)
+        write_durably(metadata_path(self.repository.folder, role, version), content)
 
     def _signed(self, role: str) -> bytes:
         """The role's next version, signed by everybody who may and is here."""
@@ -178,9 +179,10 @@ def changing(folder: Path, keyring: Keyring, now: float) -> Iterator[Change]:
 @contextmanager
 def holding(folder: Path) -> Iterator[None]:
     """Held against every other writer."""
-    with files_errors(folder), locked(
-        folder / METADATA, f"somebody else is writing into {folder}", PATIENCE_S
-    ):  # fmt: skip
+    taken = EdgeError(
+        f"somebody else is writing into {folder}", "only one may at a time: wait for it, or stop it"
+    )
+    with files_errors(folder), locked(folder / METADATA, PATIENCE_S, taken):
         yield
 
 

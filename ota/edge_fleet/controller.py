@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.errors import UsageError
+from edge_agent.durable import locked
+from edge_agent.errors import EdgeError, UsageError
 from edge_fleet.archive import Archive, open_archive
 from edge_fleet.change import changing
 from edge_fleet.decide import Decision, Move, decide
-from edge_fleet.files import files_errors, locked
+from edge_fleet.files import files_errors
 from edge_fleet.keys import Keyring
 from edge_fleet.repository import TARGETS, Repository, open_repository
 from edge_fleet.rotation import refresh, wants_refresh
@@ -102,10 +103,11 @@ def check_keys(desk: Desk) -> None:
 def only_one(folder: Path) -> Iterator[None]:
     """Raises EdgeError where another controller has the repository."""
     open_repository(folder)
-    with (
-        files_errors(folder),
-        locked(folder / TARGETS, f"another controller is at work on {folder}"),
-    ):
+    taken = EdgeError(
+        f"another controller is at work on {folder}",
+        "only one may at a time: wait for it, or stop it",
+    )
+    with files_errors(folder), locked(folder / TARGETS, 0.0, taken):
         yield
 
 

@@ -17,9 +17,10 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from edge_agent.durable import make_folder
 from edge_agent.errors import UsageError
 from edge_fleet.change import Change
-from edge_fleet.files import files_errors, make_folder
+from edge_fleet.files import files_errors
 from edge_fleet.keys import Keyring, Ring
 from edge_fleet.repository import METADATA, TARGETS, Repository, is_repository
 from edge_fleet.roles import DELEGATED, ROLES, TOP

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
+from edge_agent.durable import write_durably
 from edge_agent.errors import EdgeError, Refused, UsageError
 from edge_agent.policy.documents import rfc3339
-from edge_fleet.files import files_errors, write_whole
+from edge_fleet.files import files_errors
 from edge_fleet.passphrase import Passphrases
 from edge_fleet.roles import ROLES, Quorum
 
@@ -106,7 +107,7 @@ def make_key(folder: Path, role: str, passphrases: Passphrases, now: float) -> P
         "kdf": {"name": "argon2id", "salt": base64.b64encode(salt).decode(), **KDF},
         "sealed": sealed.decode(),
     }
-    write_whole(folder / public.file, json.dumps(document, indent=2).encode() + b"\n", 0o600)
+    write_durably(folder / public.file, json.dumps(document, indent=2).encode() + b"\n", 0o600)
     return public
 
 
@@ -143,7 +144,7 @@ def write_ring(folder: Path, ring: Ring) -> None:
         if role in ring.thresholds
     }
     text = json.dumps({"schema": RING, "roles": roles}, indent=2)
-    write_whole(folder / RING_FILE, text.encode() + b"\n")
+    write_durably(folder / RING_FILE, text.encode() + b"\n")
 
 
 @dataclass(slots=True)

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.durable import write_durably
 from edge_agent.errors import UsageError
-from edge_agent.host.removable import read_plain, require_folder, stick_errors, write_whole
+from edge_agent.host.removable import read_plain, require_folder, stick_errors
 from edge_agent.policy import stick
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.stick import Damaged, Manifest, Part
@@ -74,7 +75,7 @@ def _store(home: Path, archive: Archive, now: float) -> Collected:
         tags.update(_tags(messages))
     archive.waits(manifest.device, manifest.store, manifest.waiting, manifest.made, now)
     receipt = home / stick.RECEIPT
-    write_whole(receipt, stick.write_receipt(stick.receipt_for(manifest, tags, rfc3339(now))))
+    write_durably(receipt, stick.write_receipt(stick.receipt_for(manifest, tags, rfc3339(now))))
     return Collected(
         manifest.device, manifest.store, len(tags), new, conflicts, receipt, tuple(faults)
     )

@@ -76,11 +76,11 @@ def test_every_moment_of_a_change_is_one_whole_repository(
     before = depot.copy(tmp_path / "before")
     for name, do in changes(depot, now):
         writes: list[tuple[Path, bytes]] = []
-        write = change_module.write_whole
+        write = change_module.write_durably
         with monkeypatch.context() as patched:
             patched.setattr(
                 change_module,
-                "write_whole",
+                "write_durably",
                 lambda path, content, write=write, writes=writes: (
                     writes.append((path, content)),
                     write(path, content),
@@ -147,7 +147,7 @@ def test_a_founding_that_was_killed_is_begun_again(
 ) -> None:
     """The root comes last: until it is there, there is no repository."""
     depot = original.copy(tmp_path / "depot")
-    write, left = change_module.write_whole, [0]
+    write, left = change_module.write_durably, [0]
 
     def dying(path: Path, content: bytes) -> None:
         if not left[0]:
@@ -155,7 +155,7 @@ def test_a_founding_that_was_killed_is_begun_again(
         left[0] -= 1
         write(path, content)
 
-    monkeypatch.setattr(change_module, "write_whole", dying)
+    monkeypatch.setattr(change_module, "write_durably", dying)
     shutil.rmtree(depot.repo)
     for cut in (0, 1, 4, 6):
         left[0] = cut

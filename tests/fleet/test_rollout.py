@@ -263,7 +263,7 @@ def test_killed_and_started_again_it_takes_each_step_once(office: Office, monkey
 
     office.create()
     office.succeed()
-    write, left = change_module.write_whole, [0]
+    write, left = change_module.write_durably, [0]
 
     class Killed(BaseException):
         pass
@@ -274,13 +274,13 @@ def test_killed_and_started_again_it_takes_each_step_once(office: Office, monkey
         left[0] -= 1
         write(path, content)
 
-    monkeypatch.setattr(change_module, "write_whole", dying)
+    monkeypatch.setattr(change_module, "write_durably", dying)
     for cut in range(4):
         left[0] = cut
         with pytest.raises(Killed):
             office.later()
         assert (office.order().stage, office.order().serial) == (0, 2)
-    monkeypatch.setattr(change_module, "write_whole", write)
+    monkeypatch.setattr(change_module, "write_durably", write)
     office.later(0)
     office.later(0)
     assert (office.order().stage, office.order().serial) == (1, 3)

@@ -118,7 +118,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
-    (tmp_path / ".e.csv.part").symlink_to("/dev/full")
+    (tmp_path / ".part.e.csv").symlink_to("/dev/full")
     with pytest.raises(NoRoom, match=r"no space left for .*e\.csv"):
         write_events(tmp_path / "e.csv", [stored()], tmp_path)
     assert list(tmp_path.iterdir()) == []

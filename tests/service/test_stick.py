@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_agent import durable
 from edge_agent.errors import EdgeError, NoRoom, Refused, UsageError
 from edge_agent.host import removable
 from edge_agent.policy import spans, stick
@@ -195,7 +196,7 @@ def test_a_stick_pulled_out_at_any_step_holds_whole_messages_only(
         assert set(believed(media)) <= set(range(1, 8))
     assert take(reader, media).messages == 7
     assert sorted(believed(media)) == list(range(1, 8))
-    assert not list(folder.glob("*" + removable.DRAFT))
+    assert not list(folder.glob(durable.DRAFT + "*"))
 
 
 def test_a_damaged_part_is_written_anew(store, reader, media) -> None:

@@ -13,10 +13,10 @@ from file_server import Handler, Server, serving
 from ota_box import LIMITS, Box
 from signed_repository import NOW, SignedRepository, rollout, tree
 
+from edge_agent.durable import read_document
 from edge_agent.errors import NoRoom
 from edge_agent.updates import room
 from edge_agent.updates.budget import AHEAD, Budget
-from edge_agent.updates.durable import read_document
 from edge_agent.updates.failures import BudgetSpent, NotServed, Unreachable
 from edge_agent.updates.offer import Target
 from edge_agent.updates.over_http import HttpOpener

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 from ota_box import Box
 from signed_repository import MODEL, NOW, SignedRepository, rollout, sha256, tree
 
+from edge_agent.durable import locked
 from edge_agent.errors import Refused, UsageError
 from edge_agent.policy.rollout import Kind
 from edge_agent.updates import repository as module
@@ -156,10 +156,8 @@ def test_only_one_check_at_a_time(stick: Box, monkeypatch: pytest.MonkeyPatch) -
     stick.check()
     before = tree(stick.state)
     monkeypatch.setattr(module, "LOCK_S", 0.2)
-    with (stick.state / "ota" / ".metadata.lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(Busy):
-            stick.check()
+    with locked(stick.state / "ota", 0.0, TimeoutError()), pytest.raises(Busy):
+        stick.check()
     assert tree(stick.state) == before
 
 
