@@ -227,25 +227,23 @@ def _order_document(here: Here, order: Order) -> dict[str, Any]:
     return {**document, "member": mode is not None, "mode": None if mode is None else mode.value}
 
 
-def _models(here: Here) -> dict[str, Any]:
-    """What is so of each model: from the running agent, else from the slots."""
+def _views(here: Here) -> dict[str, Any]:
+    """What is so of each model and policy: from the running agent, else from the slots."""
     from edge_agent.service.control import ask
-    from edge_agent.service.outlook import ota_document, stored_views
+    from edge_agent.service.outlook import documents, stored_views
 
     try:
-        found = ask(here.state, "status")["ota"]
+        found: dict[str, Any] = ask(here.state, "status")["ota"]
     except NotRunning:
-        found = ota_document(stored_views(here.state), here.state, here.config.ota)
-    models: dict[str, Any] = found["models"]
-    return models
+        found = documents(stored_views(here.state))
+    return {kind: found[kind] for kind in ("models", "policies")}
 
 
 def _status_document(here: Here, checked: Checked | None, now: float) -> dict[str, Any]:
     from edge_agent.policy.documents import rfc3339
-    from edge_agent.service.overlay import policies_document
     from edge_agent.service.verdicts import shadow_of
 
-    ota, models = here.config.ota, _models(here)
+    ota, views = here.config.ota, _views(here)
     failure = None if checked is None else checked.failure
     return {
         "schema": "ota-status/1",
@@ -263,10 +261,9 @@ def _status_document(here: Here, checked: Checked | None, now: float) -> dict[st
         if failure is None
         else {"code": failure.code, "message": failure.message, "next": failure.next or None},
         **_offered(here, None if checked is None else checked.offer),
-        "policies": policies_document(here.over.overlay),
         "overridden": [asdict(each) for each in here.over.overridden],
-        "models": models,
-        "shadows": {name: shadow_of(here.state, name) for name in models},
+        **views,
+        "shadows": {name: shadow_of(here.state, name) for name in views["models"]},
     }
 
 
@@ -331,7 +328,7 @@ def _say_status(here: Here, checked: Checked | None, now: float) -> None:
     for head, text in (*_settings(here, now), *_laid_over(here)):
         for line in wrapped(f"{head:12}", text):
             say(line)
-    _say_models(here)
+    _say_views(here)
     if checked is None:
         say(f"checked     never; next: {to_type('ota check')}" if ota else "checked     never")
         return
@@ -359,19 +356,24 @@ def _laid_over(here: Here) -> Iterable[tuple[str, str]]:
         yield "by hand", overridden_words(asdict(each))
 
 
-def _say_models(here: Here) -> None:
-    """Of each model that is more than in charge: what is so, and how its shadow went."""
+def _say_views(here: Here) -> None:
+    """Of each model and policy that is more than in charge: what is so, and how a shadow went."""
     from edge_agent.cli.render import say, wrapped
     from edge_agent.cli.shadow_report import sentences
     from edge_agent.service.outlook import lines as told
     from edge_agent.service.verdicts import shadow_of
 
-    for name, model in _models(here).items():
+    views = _views(here)
+    for name, model in views["models"].items():
         for sentence in told(name, model):
             for line in wrapped("model       ", sentence):
                 say(line)
         for sentence in sentences(report) if (report := shadow_of(here.state, name)) else ():
             for line in wrapped("in shadow   ", sentence):
+                say(line)
+    for name, policy in views["policies"].items():
+        for sentence in told(name, policy):
+            for line in wrapped("policy      ", sentence):
                 say(line)
 
 

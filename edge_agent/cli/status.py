@@ -110,8 +110,8 @@ def words(status: dict[str, Any]) -> str:
 
 
 def _ota(ota: dict[str, Any] | None) -> list[str]:
-    """Nothing where models only run, and nobody looks for others; `ota status` tells it of an agent
-    that is down."""
+    """Nothing where models and policies are only in charge, and nobody looks for others; `ota
+    status` tells it of an agent that is down."""
     if ota is None:
         return []
     from edge_agent.cli.render import wrapped
@@ -125,9 +125,10 @@ def _ota(ota: dict[str, Any] | None) -> list[str]:
         if ota["failure"] is not None:
             good = ota["good"] or "never"
             found += wrapped("          ", f"failed: {ota['failure']['message']}; last good {good}")
-    for name, model in ota["models"].items():
-        for line in told(name, model):
-            found += wrapped("model     ", line)
+    for head, kind in (("model", "models"), ("policy", "policies")):
+        for name, each in ota[kind].items():
+            for line in told(name, each):
+                found += wrapped(f"{head:10}", line)
     return found
 
 

@@ -37,6 +37,7 @@ class Discovered:
     rules: tuple[tuple[str, str], ...] = ()
     pipelines: tuple[str, ...] = field(default=())
     models: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
 
 
 def topic(prefix: str, device: str) -> str:
@@ -115,26 +116,28 @@ def _components(who: Discovered) -> dict[str, dict[str, Any]]:
             ),
         }
     for model in who.models:
-        found[_key("update", "model", model)] = _update(model, health)
+        found[_key("update", "model", model)] = _update("Model", "models", model, health)
+    for policy in who.policies:
+        found[_key("update", "policy", policy)] = _update("Policy", "policies", policy, health)
     for key, each in found.items():
         each["uniq_id"] = f"edge_agent_{who.device}_{key}"
     return found
 
 
-def _update(model: str, health: str) -> dict[str, Any]:
+def _update(what: str, where: str, name: str, health: str) -> dict[str, Any]:
     """One that only shows: without a command topic there is no button. Home Assistant takes what
-    the template gives as JSON, and nothing of an empty object."""
+    the template gives as JSON, and nothing of an empty object; and no version but a text."""
     shows = (
-        "'installed_version': m.version, 'latest_version': m.latest, 'in_progress': m.busy, "
-        f"'title': {_quoted(model)}, 'release_summary': m.says"
+        "'installed_version': m.version or 'none', 'latest_version': m.latest or 'none', "
+        f"'in_progress': m.busy, 'title': {_quoted(name)}, 'release_summary': m.says"
     )
     return {
         "p": "update",
-        "name": f"Model {model}",
+        "name": f"{what} {name}",
         "ent_cat": "diagnostic",
         "stat_t": health,
         "val_tpl": (
-            "{% set m = (value_json.data.models or {}).get(" + _quoted(model) + ") %}"
+            f"{{% set m = (value_json.data.{where} or {{}}).get(" + _quoted(name) + ") %}"
             "{{ ({" + shows + "} if m else {}) | tojson }}"
         ),
     }

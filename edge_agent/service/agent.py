@@ -29,6 +29,7 @@ from edge_agent.host.board import read_board
 from edge_agent.host.clock import Clock
 from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
+from edge_agent.policy.rollout import Kind
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
 from edge_agent.service.charge import CLI, COMMAND
@@ -36,7 +37,8 @@ from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import KEEPING, Keeper
 from edge_agent.service.opening import open_for_service
-from edge_agent.service.outlook import IDLE, View, ota_document, views
+from edge_agent.service.outlook import IDLE, Views, ota_document, policy_views, views
+from edge_agent.service.overlay import policies_document
 from edge_agent.service.policies import Policing
 from edge_agent.service.policies import Reach as PoliciesReach
 from edge_agent.service.proof import Proof
@@ -294,7 +296,7 @@ class Agent:
             hopeless=self._hopeless,
             marker=self._starting.marker,
             spending=self._spending,
-            models=self._views,
+            views=self._views,
         )
 
     def _new_swap(self) -> Swap:
@@ -427,15 +429,20 @@ class Agent:
         ota = ota_document(self._views(), self._state, self._config.ota)
         return {**status, "written_mb_per_day": written, "ota": ota, **self._starting.told()}
 
-    def _views(self) -> dict[str, View]:
-        """Of each model that came by its name: one by its folder is nobody's to change."""
+    def _views(self) -> Views:
+        """Of each model that came by its name: one by its folder is nobody's to change; and of the
+        policies."""
         running = {
             each.assembled.bundle.name: each.assembled.about.version
             for each in self._watch.runners.values()
             if each.assembled.spec.model == each.assembled.bundle.name
         }
-        work = IDLE if self._updater is None else self._updater.at_work()
-        return views(self._state, running, work)
+        laid = {each["name"]: each["version"] for each in policies_document(self._starting.overlay)}
+        models, policies = (
+            IDLE if self._updater is None else self._updater.at_work(kind)
+            for kind in (Kind.MODEL, Kind.POLICY)
+        )
+        return Views(views(self._state, running, models), policy_views(self._state, laid, policies))
 
     def commit(self) -> dict[str, Any]:
         """Somebody is about to look at the database, or to write to it."""

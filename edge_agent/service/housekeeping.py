@@ -71,7 +71,7 @@ class Housekeeping:
         self._store = house.store
         self._surroundings = surroundings = house.surroundings
         self._spending = house.spending
-        self._models = house.models
+        self._views = house.views
         self._timekeeper = Timekeeper(house.store, surroundings.clock, house.committed)
         self._proof = proof
         self._watch = watch
@@ -248,7 +248,7 @@ class Housekeeping:
         paused = self._surroundings.paused
         here = {name: each for name, each in present(watch).items() if name not in paused}
         self._publisher.retained("state", {"present": here, "open": open_rules(watch)})
-        views = self._models()
+        views = self._views()
         self._publisher.watches(
             tuple(
                 (name, rule.name)
@@ -256,14 +256,20 @@ class Housekeeping:
                 for rule in runner.assembled.spec.rules
             ),
             tuple(watch.runners),
-            tuple(views),
+            tuple(views.models),
+            tuple(views.policies),
         )
         reasons, expires = self._reasons(watch), []
         budget = None if self._spending is None else self._spending.facts()
         if budget is not None and budget.spent_since is not None and budget.opens is not None:
             reasons.append({"code": "budget_spent", "since": told(budget.spent_since)})
             expires.append({"what": "budget_spent", "at": told(budget.opens)})
-        health = {"reasons": reasons, "expires": expires, "models": outlook.told(views)}
+        health = {
+            "reasons": reasons,
+            "expires": expires,
+            "models": outlook.told(views.models),
+            "policies": outlook.told(views.policies),
+        }
         self._publisher.retained("health", health)
 
     def _reasons(self, watch: Watch) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""What runs of each model, what is tried, what is ordered and why it waits.
+"""What is in charge of each model and policy, what is tried, what is ordered and why it waits.
 
 One view for whoever asks: `status`, `ota status`, `models show`, and Home Assistant by `health`.
 Rules: the slots say what is installed, the running agent what it is at; where none runs, that is
-unknown. Nothing of a model is read, so that it may be asked for every second.
+unknown. A model is viewed while a pipeline uses it; a policy as long as it is at work, may come to
+charge, or is ordered. Nothing of either is read, so that it may be asked for every second.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_agent.bundles import slots
 from edge_agent.bundles.folders import version_of
+from edge_agent.bundles.slots import MODELS, POLICIES, Shelf
 from edge_agent.frozen import frozen
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.slots import Probation, Slots
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: What Home Assistant takes of a summary is 255 characters.
 SHORT = 200
+#: What a first policy goes back to.
+NO_POLICY = "the configuration alone"
 
 
 @frozen
@@ -50,7 +54,7 @@ class Compared:
 
 @frozen
 class AtWork:
-    """What only the running agent knows, by model."""
+    """What only the running agent knows: of models, or of policies, by their names."""
 
     ordered: Mapping[str, Ordered]
     going: Mapping[str, str]  # what a probation still wants
@@ -63,22 +67,29 @@ IDLE = AtWork({}, {})
 
 @frozen
 class View:
-    """One model. `version` is what runs, or stands in the slots."""
+    """One model or policy. `version` is what runs, or stands in the slots; of a policy None where
+    none of that name is in charge."""
 
-    version: str
+    version: str | None
     candidate: str | None = None
     compared: Compared | None = None
     probation: Probation | None = None
+    before: str | None = None  # what comes back after it; None: no policy
     going: str | None = None
     ordered: Ordered | None = None
     busy: bool = False
 
     @property
-    def latest(self) -> str:
+    def latest(self) -> str | None:
         """The version that is to come, or the one that is there."""
         if self.ordered is not None and self.ordered.comes:
             return self.ordered.version
         return self.candidate or self.version
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything of it to show."""
+        return (self.version, self.candidate, self.ordered) != (None, None, None)
 
     @property
     def words(self) -> str:
@@ -86,20 +97,39 @@ class View:
         if self.ordered is not None:
             return _cut(self.ordered.words)
         if self.probation is not None:
-            return f"on probation, else back to {version_of(self.probation.before)}"
+            return f"on probation, else back to {self.before or NO_POLICY}"
         return "" if self.candidate is None else "a candidate that nobody has put in charge"
+
+
+@frozen
+class Views:
+    """Of all that this device has, by name."""
+
+    models: Mapping[str, View]
+    policies: Mapping[str, View]
 
 
 def views(state: Path, running: Mapping[str, str], work: AtWork = IDLE) -> dict[str, View]:
     """Of each model of `running`, with the version that runs; of those without slots, too."""
-    return {name: _view(state, name, version, work) for name, version in sorted(running.items())}
+    names = sorted(running.items())
+    return {name: _view(state, MODELS, name, version, work) for name, version in names}
 
 
-def stored_views(state: Path) -> dict[str, View]:
-    """While no agent runs: of each model that was ever installed."""
+def policy_views(state: Path, laid: Mapping[str, str], work: AtWork = IDLE) -> dict[str, View]:
+    """Of each policy that is at work (`laid`, with its version), or to come."""
+    names = {*slots.stated_names(state, POLICIES), *laid, *work.ordered}
+    found = {name: _view(state, POLICIES, name, laid.get(name), work) for name in sorted(names)}
+    return {name: each for name, each in found.items() if each.is_there}
+
+
+def stored_views(state: Path) -> Views:
+    """While no agent runs: of each model and policy that was ever installed."""
     names = slots.stated_names(state)
     versions = {name: version_of(slots.read_slots(state, name).active) for name in names}
-    return views(state, versions)
+    names = slots.stated_names(state, POLICIES)
+    stated = {name: slots.read_slots(state, name, POLICIES).active for name in names}
+    laid = {name: version_of(slot) for name, slot in stated.items() if slot is not None}
+    return Views(views(state, versions), policy_views(state, laid))
 
 
 def told(found: Mapping[str, View]) -> dict[str, Any]:
@@ -115,7 +145,7 @@ def told(found: Mapping[str, View]) -> dict[str, Any]:
     }
 
 
-def ota_document(found: Mapping[str, View], state: Path, ota: Ota | None) -> dict[str, Any]:
+def ota_document(found: Views, state: Path, ota: Ota | None) -> dict[str, Any]:
     """The key `ota` of `status/1`."""
     from edge_agent.updates.checked import last_check  # not before the first frame
 
@@ -129,21 +159,32 @@ def ota_document(found: Mapping[str, View], state: Path, ota: Ota | None) -> dic
         "failure": None
         if failure is None
         else {"code": failure.code, "message": failure.message, "next": failure.next or None},
-        "models": {name: _document(each) for name, each in found.items()},
+        **documents(found),
     }
 
 
-def lines(name: str, model: Mapping[str, Any]) -> Iterable[str]:
-    """One model of that document, a sentence each; none where it only runs."""
-    probation, shadow, ordered = model["probation"], model["shadow"], model["ordered"]
+def documents(found: Views) -> dict[str, Any]:
+    """`models` and `policies` of that key; a policy has nothing to run in a shadow."""
+    return {
+        "models": {
+            name: {**_document(each), "shadow": _shadow(each.compared)}
+            for name, each in found.models.items()
+        },
+        "policies": {name: _document(each) for name, each in found.policies.items()},
+    }
+
+
+def lines(name: str, of: Mapping[str, Any]) -> Iterable[str]:
+    """One model or policy of that document, a sentence each; none where it is only in charge."""
+    probation, shadow, ordered = of["probation"], of.get("shadow"), of["ordered"]
     if probation is not None:
         by = f" (rollout {probation['rollout']})" if probation["rollout"] else ""
         left = f", {probation['to_go']}" if probation["to_go"] else ""
-        back = probation["before"]
-        yield f"{name} {model['version']} on probation{by}{left}; else back to {back}"
-    if model["candidate"] is not None:
+        back = probation["before"] or NO_POLICY
+        yield f"{name} {of['version']} on probation{by}{left}; else back to {back}"
+    if of["candidate"] is not None:
         compared = f", {shadow['frames']} of {shadow['of']} frames compared" if shadow else ""
-        yield f"{name} {model['candidate']} is a candidate{compared}"
+        yield f"{name} {of['candidate']} is a candidate{compared}"
     if ordered is not None:
         yield (
             f"{name} {ordered['version']} is ordered by rollout {ordered['rollout']}, "
@@ -154,17 +195,21 @@ def lines(name: str, model: Mapping[str, Any]) -> Iterable[str]:
 # --- below ----------------------------------------------------------------------------------------
 
 
-def _view(state: Path, name: str, version: str, work: AtWork) -> View:
-    found = slots.read_slots(state, name)
-    compared = work.compared
+def _view(state: Path, shelf: Shelf, name: str, version: str | None, work: AtWork) -> View:
+    found, compared = slots.read_slots(state, name, shelf), work.compared
+    compared = compared if compared is not None and compared.model == name else None
+    # A start may have left a policy out that the slots put in charge: nobody watches that one.
+    probation = found.probation if version is not None else None
+    before = None if probation is None else probation.before
     return View(
         version,
         _candidate(found),
-        compared if compared is not None and compared.model == name else None,
-        found.probation,
-        work.going.get(name) if found.probation is not None else None,
+        compared,
+        probation,
+        None if shelf is POLICIES and before is None else version_of(before),
+        work.going.get(name) if probation is not None else None,
         work.ordered.get(name),
-        work.busy == name or (compared is not None and compared.model == name),
+        work.busy == name or compared is not None,
     )
 
 
@@ -183,13 +228,10 @@ def _document(view: View) -> dict[str, Any]:
     return {
         "version": view.version,
         "candidate": view.candidate,
-        "shadow": None
-        if view.compared is None
-        else {"frames": view.compared.frames, "of": view.compared.of},
         "probation": None
         if probation is None
         else {
-            "before": version_of(probation.before),
+            "before": view.before,
             "rollout": None if order is None else order.rollout,
             "to_go": view.going,
         },
@@ -202,6 +244,10 @@ def _document(view: View) -> dict[str, Any]:
             "says": ordered.says,
         },
     }
+
+
+def _shadow(compared: Compared | None) -> dict[str, int] | None:
+    return None if compared is None else {"frames": compared.frames, "of": compared.of}
 
 
 def _cut(text: str) -> str:

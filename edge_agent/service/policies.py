@@ -68,6 +68,7 @@ class Policing:
         self._reach = reach
         self._state = reach.state
         self._changing = threading.Lock()
+        self.going: dict[str, str] = {}  # of each on probation, what it still wants
         self._again = 0.0  # when to reload once more
 
     def take(self, name: str, slot: str, wish: Wish) -> Kept:
@@ -136,6 +137,7 @@ class Policing:
         if kept is None or kept.file not in self._reach.laid():
             return  # it is not at work: a start left it out, and says so
         found = judged(probation, self._concerned(kept))
+        self.going[name] = found.reason if found.outlook is Outlook.ON else ""
         if found.outlook is Outlook.BACK:
             self._back(name, Reason(found.reason, PROBATION, numbers=found.numbers))
         elif found.outlook is Outlook.KEEP:

@@ -117,17 +117,17 @@ class Updater:
         self._wanted.set()
         return {"orders": sorted(self._said.values())}
 
-    def at_work(self) -> AtWork:
-        """What is ordered and done now, for people. Any thread may ask."""
-        busy = self._obey.busy
+    def at_work(self, kind: Kind) -> AtWork:
+        """What is ordered and done now with models, or with policies, for people. Any thread may
+        ask."""
+        busy, house = self._obey.busy, self._house
         if busy in self._resting:
             busy = None  # what fails again and again is not told to come and go
-        going = dict(self._house.swap.going)
-        models = {
-            name: each for (kind, name), each in dict(self._ordered).items() if _is_model(kind)
-        }
-        at = busy[1] if busy is not None and _is_model(busy[0]) else None
-        return AtWork(models, going, at, self._shadows.compared)
+        going = {Kind.MODEL: house.swap.going, Kind.POLICY: house.policing.going}[kind]
+        ordered = {name: each for (of, name), each in dict(self._ordered).items() if of is kind}
+        at = busy[1] if busy is not None and busy[0] is kind else None
+        compared = self._shadows.compared if kind is Kind.MODEL else None
+        return AtWork(ordered, dict(going), at, compared)
 
     def install(self, folder: Path) -> dict[str, Any]:
         """Carry out what the repository on a stick orders, without waiting for a window; what came
@@ -285,8 +285,3 @@ def acts(obey: Obey, about: About) -> list[Done]:
         if one.act.do is Do.NOTHING:
             break
     return done
-
-
-def _is_model(kind: Kind) -> bool:
-    """Policies have a view of their own (`policies list`)."""
-    return kind is Kind.MODEL

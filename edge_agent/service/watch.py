@@ -7,7 +7,7 @@ Read `capture.py`, `worker.py` and `outputs.py` next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import field, replace
 from itertools import count
@@ -28,7 +28,7 @@ from edge_agent.service.input import bound_s, max_age_s, source_of
 from edge_agent.service.ledger import Account
 from edge_agent.service.lookout import Lookout
 from edge_agent.service.marker import Marker
-from edge_agent.service.outlook import View
+from edge_agent.service.outlook import Views
 from edge_agent.service.outputs import Outputs
 from edge_agent.service.recorder import Desk, Recorder
 from edge_agent.service.runner import Runner, stopwatch
@@ -67,7 +67,8 @@ class House:
     numbers: dict[str, Iterator[int]] = field(default_factory=dict)  # of frames, by source
     #: By pipeline and rule: until when its coverage is written, and why nobody watched since.
     covered: dict[tuple[str, str], Since] = field(default_factory=dict)
-    models: Callable[[], Mapping[str, View]] = dict  # what runs, and what is to come
+    #: Of models and policies: what is in charge, and what is to come.
+    views: Callable[[], Views] = lambda: Views({}, {})
 
 
 class Watch:

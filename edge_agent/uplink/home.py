@@ -46,9 +46,10 @@ class Home:
         rules: tuple[tuple[str, str], ...],
         pipelines: tuple[str, ...],
         models: tuple[str, ...] = (),
+        policies: tuple[str, ...] = (),
     ) -> bool:
         """What is watched now, from any thread; whether that is news."""
-        who = replace(self._who, rules=rules, pipelines=pipelines, models=models)
+        who = replace(self._who, rules=rules, pipelines=pipelines, models=models, policies=policies)
         with self._lock:
             if self._is_ready and who == self._who:
                 return False

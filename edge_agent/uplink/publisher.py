@@ -109,11 +109,12 @@ class Publisher:
         rules: tuple[tuple[str, str], ...],
         pipelines: tuple[str, ...],
         models: tuple[str, ...] = (),
+        policies: tuple[str, ...] = (),
     ) -> None:
-        """What is watched now, pairs of pipeline and rule, and by which models: Home Assistant
-        hears what changed."""
+        """What is watched now, pairs of pipeline and rule, and by which models and policies: Home
+        Assistant hears what changed."""
         home = self._outgoing.home
-        if home is not None and home.tell(rules, pipelines, models):
+        if home is not None and home.tell(rules, pipelines, models, policies):
             self._outgoing.bell.ring()
 
     def hand_over(self, timeout_s: float) -> bool:

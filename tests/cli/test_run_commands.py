@@ -33,8 +33,9 @@ pipelines:
     gate: {{max_fps: 10}}
     rules:
       - {{name: seen, confirm: [2, 3], priority: alert, cooldown_s: 0}}
-mqtt: {{host: 127.0.0.1, port: {port}, commands: [{commands}]}}
+mqtt: {{host: 127.0.0.1, port: {port}, discovery: homeassistant, commands: [{commands}]}}
 """
+HOME = "homeassistant/device/orders-1/config"
 EVERYDAY = "ping, detail, snapshot, resend, pause, resume, label"
 POLICY = """\
 name: night
@@ -48,14 +49,25 @@ class Asker:
         self._replies: dict[str, Any] = {}
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_message = self._message
+        self._client.message_callback_add(HOME, self._home_told)
+        self.home: dict[str, Any] = {}  # the last that Home Assistant was told
         self._client.connect("127.0.0.1", port)
-        self._client.subscribe("edge/v1/orders-1/reply/+", 1)
+        self._client.subscribe([("edge/v1/orders-1/reply/+", 1), (HOME, 1)])
         self._client.loop_start()
         self._asked = 0
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         reply = json.loads(message.payload)
         self._replies[reply["id"]] = reply
+
+    def _home_told(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        self.home = json.loads(message.payload)
+
+    @property
+    def updates(self) -> set[str]:
+        """The update entities that Home Assistant knows."""
+        found = self.home.get("cmps", {}).values()
+        return {each["name"] for each in found if each["p"] == "update" and "uniq_id" in each}
 
     def ask(self, name: str, /, **args: Any) -> Any:
         self._asked += 1
@@ -117,7 +129,7 @@ def test_the_service_obeys_what_its_configuration_allows(
 def test_a_policy_is_taken_back_from_afar(
     service, shared_mosquitto, receive, edge, asker: Asker, tmp_path: Path
 ) -> None:
-    """`rollback` of what stands beside a model of the same name, or none."""
+    """`rollback`; and Home Assistant's update entity comes and goes with the policy."""
     config, policy = tmp_path / "config.yaml", tmp_path / "night.yaml"
     config.write_text(CONFIG.format(port=shared_mosquitto.port, commands="rollback"))
     policy.write_text(POLICY)
@@ -135,6 +147,14 @@ def test_a_policy_is_taken_back_from_afar(
 
     eventually(lambda: at_work() == ["1"], "the policy at work", 60)
     eventually(lambda: receiver.on("alert"), "an alert: by then it listens", 60)
+    both = {"Policy night", "Model scene-detector"}
+    eventually(lambda: asker.updates == both, "an update entity each", 60)
+
+    def on_health() -> dict[str, Any]:
+        told: dict[str, Any] = receiver.on("health")[-1]["data"]["policies"]
+        return told
+
+    eventually(lambda: on_health().get("night", {}).get("version") == "1", "the policy on health")
     refused = asker.ask("rollback", name="night", policy="night")["error"]
     assert (refused["code"], refused["next"][:5]) == ("usage", "write")
     assert asker.ask("rollback")["error"]["code"] == "usage"
@@ -143,6 +163,8 @@ def test_a_policy_is_taken_back_from_afar(
     back = asker.ask("rollback", policy="night", reason="too few frames")
     assert (back["ok"], back["data"]) == (True, {"policy": "night", "version": None})
     assert at_work() == []
+    eventually(lambda: asker.updates == {"Model scene-detector"}, "its entity is gone", 60)
+    assert on_health() == {}
     again = asker.ask("rollback", policy="night")["error"]
     assert again["message"] == "policy night is not in charge"
     assert running.stop()[0] == 0

@@ -36,13 +36,17 @@ stages:
 """
 
 
+#: A probation wants 200 frames.
+FAST = CONFIG.replace("fps=10", "fps=25")
+
+
 class Both(Site):
     """A site and the desk that ships policies to it."""
 
     def __init__(self, folder: Path, eventually: Callable[..., Any]) -> None:
         super().__init__(folder)
         self.desk = Desk(folder)
-        self.config.write_text(HERE.format(repo=self.desk.depot.repo) + CONFIG)
+        self.config.write_text(HERE.format(repo=self.desk.depot.repo) + FAST)
         self.eventually = eventually
 
     def roll_out(self, version: str, *changes: tuple[str, str]) -> None:
@@ -61,6 +65,19 @@ class Both(Site):
         found: tuple[str, str, str] = self.eventually(told, step, PATIENCE_S)
         return found
 
+    def said(self, edge: Callable[..., Any], *words: str) -> str:
+        """Without the folds of long lines."""
+        return " ".join(edge(*words, "-c", self.config, "--state", self.state).stdout.split())
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What `status` says of the policy."""
+        try:
+            policies: dict[str, Any] = ask(self.state, "status")["ota"]["policies"]
+        except EdgeError:
+            return {}
+        return policies.get("night") or {}
+
     @property
     def at_work(self) -> list[str]:
         try:
@@ -75,13 +92,23 @@ def both(tmp_path: Path, eventually: Callable[..., Any]) -> Both:
 
 
 def test_a_policy_is_tried_put_in_charge_committed_and_an_abort_takes_it_back(
-    both: Both, service: Callable[..., Any]
+    both: Both, edge: Callable[..., Any], service: Callable[..., Any]
 ) -> None:
-    both.roll_out("1")
+    both.roll_out("1", ("max_fps: 5", "max_fps: 0"))
     agent = service(both.config)
     assert both.until("shadow") == ("shadow", "ok", "no case is pinned here")
     assert both.at_work == []
+    waits = "night 1 is ordered by rollout r1, stage shadow: waits for the next stage"
+    both.eventually(lambda: waits in both.said(edge, "ota", "status"), waits, PATIENCE_S)
+    assert waits in both.said(edge, "status")
+    here = ("-c", both.config, "--state", both.state)
+    document = json.loads(edge("ota", "status", *here, "--json").stdout)
+    schema = json.loads((ROOT / "edge_agent/schemas/ota-status.json").read_text())
+    jsonschema.validate(document, schema)
+    assert document["policies"]["night"]["version"] is None
     both.desk("rollout", "advance", "r1")
+    probation = both.eventually(lambda: both.told.get("probation"), "its probation", PATIENCE_S)
+    assert (probation["before"], probation["rollout"]) == (None, "r1")
     both.until("committed")
     assert both.at_work == ["1"]
     both.desk("rollout", "abort", "r1")

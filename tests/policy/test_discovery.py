@@ -191,6 +191,30 @@ def test_a_model_is_an_update_entity_with_what_is_to_come() -> None:
         assert shown(named(message, "Model yard"), {"data": nothing}) == "{}"
 
 
+def test_a_policy_is_an_update_entity_also_before_it_is_in_charge() -> None:
+    """A model of the same name is another entity."""
+    who = replace(DOCK, models=("夜",), policies=("夜",))
+    message = discovery(who)
+    jsonschema.validate(message, MESSAGE)
+    entity, model = named(message, "Policy 夜"), named(message, "Model 夜")
+    assert entity["uniq_id"] != model["uniq_id"]
+    waits = {"version": None, "latest": "2", "busy": True, "says": "rollout r2, stage all: held"}
+    health = {"models": {}, "policies": {"夜": waits}}
+    state = json.loads(shown(entity, {"data": health}))
+    jsonschema.validate(state, UPDATE)
+    assert state == {
+        "installed_version": "none", "latest_version": "2", "in_progress": True,
+        "title": "夜", "release_summary": "rollout r2, stage all: held",
+    }  # fmt: skip
+    assert shown(model, {"data": health}) == "{}"
+    refused = {"policies": {"夜": {**waits, "latest": None}}}  # and none is in charge
+    jsonschema.validate(json.loads(shown(entity, {"data": refused})), UPDATE)
+    after = discovery(replace(who, policies=()), gone=keys(message))
+    removed = [each for each in after["cmps"].values() if "uniq_id" not in each]
+    assert removed == [{"p": "update"}]
+    assert named(after, "Model 夜") == model
+
+
 def test_the_entity_of_a_model_that_is_gone_is_removed() -> None:
     before = discovery(replace(DOCK, models=("yard", "dock")))
     after = discovery(replace(DOCK, models=("dock",)), gone=keys(before))
