@@ -17,7 +17,7 @@ from typing import Any
 from edge_agent.frozen import frozen
 from edge_agent.policy.guardrails import breaks, on_probation, worst
 from edge_agent.policy.sketch import Sketch, common, merge, parse, quantile
-from edge_agent.policy.slots import Terms
+from edge_agent.policy.slots import Served, Terms
 
 #: Inferred frames from which on a median, and a distribution, say something.
 FEWEST, ENOUGH = 20, 100
@@ -118,8 +118,11 @@ class Judgement:
     numbers: Mapping[str, float]
 
 
-def judge(terms: Terms, before: Showing | None, now: Showing) -> Judgement:
-    """How the probation of one model in one pipeline goes on."""
+def judge(terms: Terms, before: Showing | None, now: Showing, served: Served) -> Judgement:
+    """How the probation of one model in one pipeline goes on.
+
+    `now`: what it shows lately, which is compared; `served`: all that it did in charge.
+    """
     numbers = measure(before, now)
     limits = {**on_probation(), **terms.guardrails}
     if now.best is None and "score_shift" not in terms.guardrails:
@@ -129,10 +132,10 @@ def judge(terms: Terms, before: Showing | None, now: Showing) -> Judgement:
         if limit is not None and breaks(name, value, limit):
             return Judgement(Outlook.BACK, f"{name} {value:g} is over {limit:g}", numbers)
     missing = []
-    if now.seconds < terms.minutes * 60:
-        missing.append(f"{terms.minutes * 60 - now.seconds:.0f} s")
-    if now.frames < terms.frames:
-        missing.append(f"{terms.frames - now.frames} frames")
+    if served.seconds < terms.minutes * 60:
+        missing.append(f"{terms.minutes * 60 - served.seconds:.0f} s")
+    if served.frames < terms.frames:
+        missing.append(f"{terms.frames - served.frames} frames")
     if missing:
         return Judgement(Outlook.ON, f"{' and '.join(missing)} to go", numbers)
     return Judgement(Outlook.KEEP, "", numbers)
@@ -205,6 +208,8 @@ class Gauge:
         """`scored`: scores have a scale that two models share."""
         self._scored = scored
         self._older: Showing | None = None
+        self._served = Served()  # in stretches that are over
+        self._taken = Served()  # of all that it served, what was noted elsewhere
         self._begin(now)
 
     def _begin(self, now: float) -> None:
@@ -231,6 +236,7 @@ class Gauge:
         self._memory_mb = max(self._memory_mb, memory_mb)
         if now - self._began >= self.STRETCH_S:
             self._older = self._latest(now)
+            self._served = self._all(now)
             self._begin(now)
 
     def lie(self) -> None:
@@ -241,6 +247,20 @@ class Gauge:
         """What is usual lately: of the last half hour at least, once there was one."""
         latest = self._latest(now)
         return latest if self._older is None else self._older.joined(latest)
+
+    def served(self, now: float) -> Served:
+        """All that it did in charge, but for what was taken."""
+        whole = self._all(now)
+        return Served(whole.seconds - self._taken.seconds, whole.frames - self._taken.frames)
+
+    def take_served(self, now: float) -> Served:
+        """The same, to be noted elsewhere: from now on it counts from nothing."""
+        taken = self.served(now)
+        self._taken = self._all(now)
+        return taken
+
+    def _all(self, now: float) -> Served:
+        return self._served.plus(Served(max(0.0, now - self._began), self._frames))
 
     def _latest(self, now: float) -> Showing:
         return Showing(

@@ -80,11 +80,23 @@ class Terms:
 
 
 @frozen
+class Served:
+    """How long something was at work in one pipeline, and on how many inferred frames."""
+
+    seconds: float = 0.0
+    frames: int = 0
+
+    def plus(self, more: Served) -> Served:
+        return Served(self.seconds + more.seconds, self.frames + more.frames)
+
+
+@frozen
 class Probation:
     """The active slot has not proved itself yet. `before` comes back if it does not.
 
     `begun`: a process has put it in charge, so an unclean end of that is a reason to go back.
     `baseline`: what the predecessor showed, by pipeline (policy/probation.py).
+    `served`: what it did before the last stop or reload, by pipeline.
     """
 
     before: Slot
@@ -93,6 +105,7 @@ class Probation:
     begun: bool = False
     order: Order | None = None
     baseline: Mapping[str, Any] = field(default_factory=dict)
+    served: Mapping[str, Served] = field(default_factory=dict)
 
 
 @frozen
@@ -179,6 +192,14 @@ class Slots:
         if self.probation is None:
             return self
         return replace(self, probation=replace(self.probation, begun=True))
+
+    def with_served(self, served: Mapping[str, Served]) -> Slots:
+        """The active one has been at work, by pipeline; now it is interrupted."""
+        if self.probation is None:
+            return self
+        before = self.probation.served
+        after = {name: before.get(name, Served()).plus(more) for name, more in served.items()}
+        return replace(self, probation=replace(self.probation, served={**before, **after}))
 
     def with_committed(self) -> Slots:
         """It has proved itself."""
@@ -371,4 +392,5 @@ def _probation(data: Any) -> Probation | None:
         begun=bool(data.get("begun")),
         order=_one(Order, data.get("order")),
         baseline=baseline if isinstance(baseline, Mapping) else {},
+        served=_each(Served, data.get("served")),
     )

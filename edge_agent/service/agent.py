@@ -44,6 +44,7 @@ from edge_agent.service.policies import Reach as PoliciesReach
 from edge_agent.service.proof import Proof
 from edge_agent.service.runner import STORING
 from edge_agent.service.scribe import Scribe
+from edge_agent.service.served import keep_served
 from edge_agent.service.spending import Spending
 from edge_agent.service.start import Start
 from edge_agent.service.status import live_status
@@ -139,6 +140,7 @@ class Agent:
             for step in self._starting.resumed:
                 self._story.tell(step)
             self._watch = Watch(self._config, beside, self._house, stood_in.notices)
+            self._laid = self._starting.overlay.policies  # at work in it
             self._swap_of = self._new_swap()
             self._policing = self._new_policing()
             self._housekeeping = Housekeeping(
@@ -224,6 +226,7 @@ class Agent:
         steps: tuple[Callable[[], object], ...] = (
             lambda: self._upkeep.stop(self._at_most(STOP_S)),
             lambda: self._watch.stop(self._at_most(WATCH_STOP_S)),
+            self._keep_served,
             self._settle,
             lambda: self._publisher and self._publisher.hand_over(self._at_most(HAND_OVER_S)),
             lambda: self._uplink.stop(self._at_most(STOP_S)),
@@ -520,14 +523,19 @@ class Agent:
         self._refuse_when_stopping()
         try:
             self._watch.stop()
+            self._keep_served()
             self._housekeeping.settle()
         finally:  # whatever went wrong there: somebody must go on watching
             self._refuse_when_stopping()
             self._config, self._watch = config, watch
+            self._laid = self._starting.overlay.policies
             self._thermal.configure(config.thermal)
             self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
             self._watch.start()
             self._note_watching()
+
+    def _keep_served(self) -> None:
+        keep_served(self._watch, self._laid, self._state)
 
     def _note_watching(self) -> None:
         """What a kill may take of new pipelines begins now; a full disk stops no reload."""

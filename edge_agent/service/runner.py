@@ -15,6 +15,7 @@ from time import monotonic, perf_counter, thread_time
 from edge_agent.errors import EdgeError
 from edge_agent.pipeline.step import Ahead, Circumstances
 from edge_agent.policy.probation import Gauge, Showing
+from edge_agent.policy.slots import Served
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.assemble import Assembled
 from edge_agent.service.journal import Journal
@@ -151,6 +152,16 @@ class Runner:
         """What the model in charge showed lately."""
         with self._lock:
             return self._gauge.showing(monotonic())
+
+    def served(self) -> Served:
+        """How long the model in charge has been at work, but for what was taken."""
+        with self._lock:
+            return self._gauge.served(monotonic())
+
+    def take_served(self) -> Served:
+        """The same, for whoever notes it over an end."""
+        with self._lock:
+            return self._gauge.take_served(monotonic())
 
     def takes(self, frame: Frame) -> bool:
         """Mark it as the one at work. False for one that ended the agent before: it has failed."""

@@ -25,7 +25,7 @@ from edge_agent.frozen import frozen
 from edge_agent.host.process import pss_mb
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.policy.probation import Judgement, Outlook, judge, restored, together
-from edge_agent.policy.slots import Order, Probation, Terms
+from edge_agent.policy.slots import Order, Probation, Served, Terms
 from edge_agent.policy.vigil import Beat
 from edge_agent.service.charge import (
     CLI,
@@ -254,13 +254,13 @@ class Swap:
 
 def judged(probation: Probation, runners: Iterable[Runner]) -> Judgement:
     """What these pipelines show of a model or policy on probation."""
-    baseline = probation.baseline
-    return together(
-        [
-            judge(probation.terms, restored(baseline.get(each.name)), each.showing())
-            for each in runners
-        ]
-    )
+    return together([_judged(probation, runner) for runner in runners])
+
+
+def _judged(probation: Probation, runner: Runner) -> Judgement:
+    before = restored(probation.baseline.get(runner.name))
+    served = probation.served.get(runner.name, Served()).plus(runner.served())
+    return judge(probation.terms, before, runner.showing(), served)
 
 
 def reason_of(args: Mapping[str, Any], who: str) -> Reason:

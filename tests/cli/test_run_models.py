@@ -19,7 +19,7 @@ from edge_agent.cli import obey
 from edge_agent.errors import EdgeError
 from edge_agent.policy.probation import Showing
 from edge_agent.policy.sketch import Sketch
-from edge_agent.policy.slots import Terms
+from edge_agent.policy.slots import Served, Terms
 from edge_agent.service.control import ask
 
 pytestmark = pytest.mark.slow
@@ -156,6 +156,35 @@ def test_a_probation_ends_by_itself_well_or_badly_with_the_reason(site: Site) ->
     assert who == "probation"
     assert re.fullmatch(r"latency_ratio [\d.e+]+ is over 2", reason)
     assert json.loads(numbers)["latency_ratio"] > 2
+
+
+def test_neither_a_reload_nor_a_stop_costs_a_probation_the_time_that_it_had(site: Site) -> None:
+    site.start()
+    yard.on_probation(site.state, "2", begun=False, terms=Terms(minutes=1000.0, frames=10))
+    site.until_runs("2")
+    _see_more(site)
+    ask(site.state, "reload")
+    after_reload = _served(site)
+    assert after_reload.frames >= 5
+    _see_more(site)
+    site.stop()
+    after_stop = _served(site)
+    assert after_stop.frames > after_reload.frames
+    assert after_stop.seconds > after_reload.seconds
+
+
+def _see_more(site: Site) -> None:
+    def inferred(status: dict[str, Any]) -> int:
+        return int(status["pipelines"]["yard"]["ledger"]["inferred"]) if status["pipelines"] else 0
+
+    before = inferred(site.status())
+    site.until(lambda status: inferred(status) >= before + 6, "six frames more")
+
+
+def _served(site: Site) -> Served:
+    probation = slots.read_slots(site.state, "yard").probation
+    assert probation is not None
+    return probation.served["yard"]
 
 
 def test_a_model_that_kills_at_its_nth_invoke_is_gone_at_the_next_start(site: Site) -> None:

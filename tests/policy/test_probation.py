@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.policy import probation as policy
 from edge_agent.policy.guardrails import on_probation
 from edge_agent.policy.probation import (
     Gauge,
@@ -17,13 +18,12 @@ from edge_agent.policy.probation import (
     Outlook,
     Showing,
     apart,
-    judge,
     measure,
     restored,
     together,
 )
 from edge_agent.policy.sketch import Sketch
-from edge_agent.policy.slots import Terms
+from edge_agent.policy.slots import Served, Terms
 
 TERMS = Terms(minutes=10, frames=200)
 
@@ -44,6 +44,11 @@ def showing(seconds: float = 600.0, frames: int = 1000, seed: int = 0) -> Showin
 
 
 BEFORE = showing()
+
+
+def judge(terms: Terms, before: Showing | None, now: Showing) -> Judgement:
+    """Of one that shows lately all that it ever did."""
+    return policy.judge(terms, before, now, Served(now.seconds, now.frames))
 
 
 def test_who_shows_what_was_usual_is_kept_when_time_and_frames_are_there() -> None:
@@ -140,6 +145,36 @@ def test_a_gauge_tells_the_last_half_hour_at_least() -> None:
     gauge.fail()
     gauge.lie()
     assert gauge.showing(4000.0).failures == gauge.showing(4000.0).wrong_answers == 1
+
+
+@pytest.mark.parametrize("minutes", [10, 59, 60, 61, 240])
+def test_a_probation_of_any_length_ends_when_its_time_is_over(minutes: float) -> None:
+    terms, gauge, second = Terms(minutes, 200), Gauge(0.0, scored=True), 0
+
+    def outlook() -> Outlook:
+        now = float(second)
+        return policy.judge(terms, None, gauge.showing(now), gauge.served(now)).outlook
+
+    while outlook() is Outlook.ON and second < 20_000:
+        second += 1
+        gauge.infer(0.9, 10.0, 0)
+        gauge.look(float(second), 50.0, 80.0)
+    assert outlook() is Outlook.KEEP
+    assert second == minutes * 60
+
+
+@given(st.lists(st.tuples(st.integers(0, 4000), st.booleans()), max_size=20))
+def test_what_is_noted_elsewhere_is_counted_once(stretches: list[tuple[int, bool]]) -> None:
+    gauge, now, noted = Gauge(0.0, scored=True), 0.0, Served()
+    for seconds, taken in stretches:
+        for _ in range(seconds // 100):
+            now += 100.0
+            gauge.infer(0.9, 10.0, 0)
+            gauge.look(now, None, 0.0)
+        if taken:
+            noted = noted.plus(gauge.take_served(now))
+    whole = noted.plus(gauge.served(now))
+    assert whole == Served(now, round(now / 100))
 
 
 def test_two_samples_of_one_distribution_are_near() -> None:
