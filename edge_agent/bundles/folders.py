@@ -91,33 +91,33 @@ def prune(state: Path, name: str, shelf: Shelf = MODELS) -> tuple[str, ...]:
     return tuple(folder.name for folder in gone)
 
 
-def remove(state: Path, name: str, slot: str | None = None) -> None:
-    """Remove every version of an installed model, or one that is not in charge.
+def remove(state: Path, name: str, slot: str | None = None, shelf: Shelf = MODELS) -> None:
+    """Remove every version of an installed name, or one that is not in charge.
 
     Raises UsageError when it is not there or in charge, OSError.
     """
-    folders = {folder.name: folder for folder in installed(state, name)}
-    if name not in installed_names(state) or (slot is not None and slot not in folders):
+    folders = {folder.name: folder for folder in installed(state, name, shelf)}
+    if name not in installed_names(state, shelf) or (slot is not None and slot not in folders):
         raise UsageError(
-            f"there is no installed model {' '.join(filter(None, [name, slot]))!r}",
-            "edge-agent models list",
+            f"there is no installed {shelf.word} {' '.join(filter(None, [name, slot]))!r}",
+            f"edge-agent {shelf.folder} list",
         )
-    slots = read_slots(state, name)
+    slots = read_slots(state, name, shelf)
     if slot is None:
-        folder = MODELS.of(state, name)
+        folder = shelf.of(state, name)
         (folder / FILE).unlink(missing_ok=True)  # first: half removed, it is in charge of nothing
         shutil.rmtree(folder)
     elif slot == slots.active:
         raise _in_charge(name, slot, [other for other in folders if other != slot])
     elif slots.probation is not None and slot == slots.probation.before:
         raise UsageError(
-            f"version {version_of(slot)} of model {name} comes back if {version_of(slots.active)}"
-            " does not prove itself",
-            "remove it when that is over: edge-agent models list",
+            f"version {version_of(slot)} of {shelf.word} {name} comes back if "
+            f"{version_of(slots.active)} does not prove itself",
+            f"remove it when that is over: edge-agent {shelf.folder} list",
         )
     else:
-        change(state, name, lambda slots: slots.with_forgotten(slot))
-        _remove(folders[slot])
+        change(state, name, lambda slots: slots.with_forgotten(slot), shelf)
+        _remove(folders[slot], shelf)
 
 
 def version_of(slot: str | None) -> str:

@@ -5,7 +5,8 @@ The running agent does it, between two frames; where none runs, the next start f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from edge_agent.errors import NotRunning
 
 if TYPE_CHECKING:
     from edge_agent.bundles.bundle import Bundle
+    from edge_agent.bundles.slots import Shelf
+    from edge_agent.service.holding import Holding
     from edge_agent.service.inventory import Entry
     from edge_agent.service.story import Tell
 
@@ -90,13 +93,11 @@ def hold(
     name: str, version: str | None, config: Path | None, state: Path | None, as_json: bool
 ) -> None:
     """Let only this version take charge (without VERSION the one that is), until `release`."""
-    from edge_agent.service.charge import CLI
-    from edge_agent.service.charge import hold as hold_model
-    from edge_agent.service.story import told_from_outside
+    from edge_agent.bundles.slots import MODELS
 
     folder = state_directory(state, config)
-    with told_from_outside(folder) as tell:
-        held = hold_model(name, version, CLI, folder, tell)
+    with holding(MODELS, folder) as hands:
+        held = hands.hold(name, version)
     if as_json:
         say_entries(_of(name, folder))
         return
@@ -111,13 +112,11 @@ def hold(
 @json_option
 def release(name: str, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Let any version take charge again."""
-    from edge_agent.service.charge import CLI
-    from edge_agent.service.charge import release as release_model
-    from edge_agent.service.story import told_from_outside
+    from edge_agent.bundles.slots import MODELS
 
     folder = state_directory(state, config)
-    with told_from_outside(folder) as tell:
-        held = release_model(name, CLI, folder, tell)
+    with holding(MODELS, folder) as hands:
+        held = hands.release(name)
     if as_json:
         say_entries(_of(name, folder))
         return
@@ -132,7 +131,18 @@ def say_entries(entries: tuple[Entry, ...]) -> None:
     click.echo(dump(models_document(entries)))
 
 
-# --- below ---------------------------------------------------------------------------------------
+# --- also of policies ----------------------------------------------------------------------------
+
+
+@contextmanager
+def holding(shelf: Shelf, state: Path) -> Iterator[Holding]:
+    """Somebody at the device holds a name, or releases it."""
+    from edge_agent.service.charge import CLI
+    from edge_agent.service.holding import Holding
+    from edge_agent.service.story import told_from_outside
+
+    with told_from_outside(state) as tell:
+        yield Holding(shelf, CLI, state, tell)
 
 
 def asked(state: Path, command: str, alone: Callable[[Tell], object], **words: Any) -> bool:
@@ -149,6 +159,9 @@ def asked(state: Path, command: str, alone: Callable[[Tell], object], **words: A
             alone(tell)
         return False
     return True
+
+
+# --- below ---------------------------------------------------------------------------------------
 
 
 def _say(name: str, folder: Path, as_json: bool, *, running: bool) -> None:

@@ -177,7 +177,7 @@ class Agent:
             self._upkeep.start("commands", self._inbox.run, self._inbox.beat)
         self._upkeep.start("housekeeping", self._housekeeping.run, self._housekeeping.beat)
         self._upkeep.start("models", self._swap_of.run, self._swap_of.beat)
-        self._upkeep.start("policies", self._policing.run)
+        self._upkeep.start("policies", self._policing.run, self._policing.beat)
         self._upkeep.start("metrics", self._new_textfile().run)
         control = ControlServer(self._state, self._handlers())
         self._upkeep.start("control", control.run, control.beat)

@@ -26,7 +26,6 @@ from edge_agent.frozen import frozen
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.policy.slots import (
     Broken,
-    Hold,
     Objection,
     Offer,
     Order,
@@ -188,39 +187,6 @@ def commit(name: str, numbers: Mapping[str, float], state: Path, tell: Tell) -> 
                 numbers=numbers, order=probation.order,
             )
         )  # fmt: skip
-
-
-def hold(name: str, version: str | None, who: str, state: Path, tell: Tell) -> str:
-    """Only this version (without one: that in charge) may take charge from now on; which it is.
-
-    Raises UsageError where nothing of that name is here.
-    """
-    bundle = in_charge(name, state)
-    if version is None:
-        if bundle is None:
-            raise UsageError(
-                f"there is no model {name!r} in charge", "name a version: models hold NAME VERSION"
-            )
-        version = bundle.manifest.version
-    if bundle is None and not slots.installed(state, name):
-        raise UsageError(f"there is no model {name!r}", "edge-agent models list")
-    held = Hold(version, time.time(), who)
-    with disk_errors(state):
-        (slots.models_folder(state) / name).mkdir(parents=True, exist_ok=True)
-        slots.change(state, name, lambda found: found.with_hold(held))
-    tell(Step("model", name, Version(version, ""), "held", Verdict.OK, who))
-    return version
-
-
-def release(name: str, who: str, state: Path, tell: Tell) -> str:
-    """Any version may take charge again; which was held. Raises UsageError where none was."""
-    held = slots.stated_slots(state, name).hold
-    if held is None:
-        raise UsageError(f"model {name} is not held", "edge-agent models list")
-    with disk_errors(state):
-        slots.change(state, name, lambda found: found.with_hold(None))
-    tell(Step("model", name, Version(held.version, ""), "released", Verdict.OK, who))
-    return held.version
 
 
 def in_charge(name: str, state: Path) -> Bundle | None:

@@ -22,6 +22,7 @@ from edge_agent.errors import EdgeError, Refused
 from edge_agent.frozen import frozen
 from edge_agent.policy.probation import Outlook
 from edge_agent.policy.slots import Probation
+from edge_agent.policy.vigil import Beat
 from edge_agent.service.charge import PROBATION, Reason
 from edge_agent.service.policy_charge import (
     Request,
@@ -36,7 +37,7 @@ from edge_agent.service.policy_charge import (
 )
 from edge_agent.service.runner import Runner
 from edge_agent.service.story import Story
-from edge_agent.service.swap import Wish, judged
+from edge_agent.service.swap import CHANGE_S, WAIT_S, Wish, judged
 from edge_agent.service.watch import Watch
 
 log = logging.getLogger("edge_agent.policies")
@@ -69,6 +70,7 @@ class Policing:
         self._state = reach.state
         self._changing = threading.Lock()
         self.going: dict[str, str] = {}  # of each on probation, what it still wants
+        self.beat = Beat("policies")
         self._again = 0.0  # when to reload once more
 
     def take(self, name: str, slot: str, wish: Wish) -> Kept:
@@ -106,7 +108,9 @@ class Policing:
     def run(self, stop: threading.Event) -> None:
         """Look once a second. A change under way is not disturbed."""
         while not stop.wait(LOOK_S):
+            self.beat.begin("looking at the policies", CHANGE_S)
             self.look()
+            self.beat.begin("waiting", WAIT_S)
 
     def look(self) -> None:
         """Leave off what the slots do not put in charge any more; judge who is on probation."""

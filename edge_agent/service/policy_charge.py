@@ -16,15 +16,14 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from edge_agent.bundles import policies, slots
-from edge_agent.bundles.folders import prune
+from edge_agent.bundles import folders, policies, slots
 from edge_agent.bundles.policies import Kept
 from edge_agent.bundles.slots import POLICIES
 from edge_agent.errors import EdgeError, Refused, UsageError
 from edge_agent.frozen import frozen
 from edge_agent.policy.ota import Step, Verdict, Version
 from edge_agent.policy.slots import Broken, Offer, Order, Probation, Slot, Slots, Terms
-from edge_agent.service.charge import OTA, PASSING, PROBATION, Reason
+from edge_agent.service.charge import CLI, OTA, PASSING, PROBATION, Reason
 from edge_agent.service.check import check
 from edge_agent.service.overlay import overlay
 from edge_agent.service.story import Tell
@@ -58,9 +57,15 @@ def object_to(request: Request, state: Path, found: Slots | None = None) -> None
     )
     if objection is None:
         return
+    steps = {
+        "broken": f"another version; or forget this one: edge-agent policies remove {kept.name} "
+        f"{kept.version}",
+        "held": f"edge-agent policies release {kept.name}",
+        "downgrade": f"edge-agent policies rollback {kept.name}, or activate it with --downgrade",
+    }
     refusal = Refused(
         f"policy {kept.name} {kept.version} is not put in charge: {objection.sentence}",
-        f"publish another version, or: edge-agent policies rollback {kept.name}",
+        steps[objection.code],
     )
     refusal.code = objection.code
     raise refusal
@@ -97,7 +102,7 @@ def switch(request: Request, state: Path) -> Slots:
 
     with disk_errors(state):
         changed = slots.change(state, kept.name, by, POLICIES)
-        prune(state, kept.name, POLICIES)
+        folders.prune(state, kept.name, POLICIES)
     return changed
 
 
@@ -186,6 +191,21 @@ def keep(file: Path, who: str, state: Path, tell: Tell) -> Kept:
         kept = policies.keep(file, state)
     tell(Step(KIND, kept.name, version_of(kept), "installed", Verdict.OK, who))
     return kept
+
+
+def remove(name: str, slot: str | None, state: Path, tell: Tell) -> None:
+    """Remove every version of a policy, or one; what was known of it is forgotten. Raises
+    UsageError where it is in charge: what comes after it is for a way back to say."""
+    active = slots.stated_slots(state, name, POLICIES).active
+    if active is not None and slot in (None, active):
+        raise UsageError(
+            f"policy {name} {folders.version_of(active)} is in charge",
+            f"edge-agent policies rollback {name}",
+        )
+    with disk_errors(state):
+        folders.remove(state, name, slot, POLICIES)
+    target = Version("" if slot is None else folders.version_of(slot), "")
+    tell(Step(KIND, name, target, "removed", Verdict.OK, CLI))
 
 
 def take_charge(request: Request, config: Path, state: Path, tell: Tell) -> None:

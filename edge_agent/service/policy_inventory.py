@@ -32,6 +32,7 @@ class Entry:
     activations: int = 0
     probation: Probation | None = None  # of the active one that has not proved itself yet
     rollout: str | None = None  # that its probation is of
+    held: str | None = None  # the one version that may take charge
     broken: str | None = None  # why it is not taken again, or cannot be used
 
 
@@ -90,5 +91,6 @@ def _entry(name: str, folder: Path, state: Path) -> Entry:
         activations=known.activations,
         probation=probation,
         rollout=probation.order.rollout if probation and probation.order else None,
+        held=found.hold.version if found.hold else None,
         broken=broken,
     )

@@ -14,6 +14,7 @@ from policies import Site
 
 from edge_agent.cli import obey
 from edge_agent.service.cases import cases
+from edge_agent.service.policy_charge import commit
 
 SCENE = "built-in:?seed=11&frames=120"
 
@@ -39,6 +40,16 @@ class Desk:
         jsonschema.validate(found, json.loads(text))
         return found
 
+    @property
+    def policies(self) -> list[Any]:
+        found: list[Any] = self.document("policies", "list", schema="policies")["policies"]
+        return found
+
+    @property
+    def history(self) -> list[Any]:
+        steps: list[Any] = self.document("models", "list", "--history", schema="audit")["steps"]
+        return steps
+
 
 @pytest.fixture
 def edge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
@@ -62,6 +73,69 @@ def test_by_hand_from_a_file_to_charge_and_back(edge: Desk) -> None:
     assert out.startswith("active: none, policy night is not in charge any more\n")
     assert edge("policies", "rollback", "night")[0] == 2
     assert edge("policies", "activate", "day")[0] == 2
+
+
+def test_a_held_policy_takes_no_other_version(edge: Desk) -> None:
+    assert edge("policies", "hold", "night")[0] == 2  # there is none
+    edge("policies", "import", edge.site.offered())
+    code, _, err = edge("policies", "hold", "night")
+    assert (code, "name a version: edge-agent policies hold night VERSION" in err) == (2, True)
+    edge("policies", "activate", "night")
+    assert edge("policies", "hold", "night")[1].startswith(
+        "held: policy night 1\nnext: edge-agent policies release night "
+    )
+    edge("policies", "import", edge.site.offered("2"))
+    code, _, err = edge("policies", "activate", "night")
+    assert code == 4
+    assert err.splitlines() == [
+        "edge-agent: policy night 2 is not put in charge: version 1 is held",
+        "next: edge-agent policies release night",
+    ]
+    assert "  night is held at 1\n" in edge("policies", "list")[1]
+    held = edge.document("policies", "hold", "night", "2", schema="policies")["policies"]
+    assert {each["held"] for each in held} == {"2"}
+    assert edge("policies", "release", "night")[:2] == (
+        0, "released: policy night, it was held at 2\n"
+    )  # fmt: skip
+    assert edge("policies", "release", "night")[0] == 2
+    assert edge("policies", "activate", "night")[0] == 0
+    assert [(each["kind"], each["step"]) for each in edge.history][:3] == [
+        ("policy", "swapped"), ("policy", "released"), ("policy", "held"),
+    ]  # fmt: skip
+
+
+def test_remove_forgets_one_that_is_not_in_charge(edge: Desk) -> None:
+    for version in ("1", "2"):
+        edge("policies", "import", edge.site.offered(version))
+    edge("policies", "activate", "night", "1")
+    for words in (("night",), ("night", "1")):
+        code, _, err = edge("policies", "remove", *words)
+        assert code == 2
+        assert err.splitlines() == [
+            "edge-agent: policy night 1 is in charge",
+            "next: edge-agent policies rollback night",
+        ]
+    assert edge("policies", "remove", "night", "2")[:2] == (0, "removed: policy night 2\n")
+    assert edge("policies", "remove", "night", "2")[0] == 2
+    assert [each["version"] for each in edge.policies] == ["1"]
+    edge("policies", "rollback", "night")
+    assert edge.site.found().known[edge.site.kept().slot].sent_back
+    left = edge.document("policies", "remove", "night", schema="policies")
+    assert (left["policies"], edge.site.found().known) == ([], {})
+    assert not (edge.site.state / "policies" / "night").exists()
+    assert edge("policies", "remove", "night")[0] == 2
+    assert [each["step"] for each in edge.history][:3] == ["removed", "rolled_back", "removed"]
+
+
+def test_one_that_a_probation_goes_back_to_is_not_removed(edge: Desk) -> None:
+    edge("policies", "import", edge.site.offered())
+    edge("policies", "activate", "night")
+    commit("night", {}, edge.site.state, lambda step: None)
+    edge("policies", "import", edge.site.offered("2"))
+    edge("policies", "activate", "night")
+    code, _, err = edge("policies", "remove", "night", "1")
+    assert code == 2
+    assert "version 1 of policy night comes back if 2 does not prove itself" in err
 
 
 def test_check_names_what_was_set_by_hand(edge: Desk) -> None:
