@@ -1,4 +1,5 @@
-"""Killed at every step of the way, or the power cut: exactly one valid model is in charge then."""
+"""Killed at every step of the way, or the power cut: exactly one valid model is in charge then, and
+of policies exactly one configuration counts, without a mistake."""
 
 from __future__ import annotations
 
@@ -10,17 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-import way
+import way_of_model
+import way_of_policy
 from power_cut import Disk, record
 
-from edge_agent.bundles import slots
-from edge_agent.bundles.bundle import open_bundle
-from edge_agent.service.marker import LastEnd
-from edge_agent.service.resume import resume
-
-DIED = LastEnd(asked=False)
+WAYS, IDS = (way_of_model, way_of_policy), ("model", "policy")
 #: Whatever changes the disk goes through one of these.
 CALLS = ("fsync", "replace", "rename", "unlink", "rmdir", "mkdir", "open")
 SHORT, LONG = 60, 20
@@ -58,23 +56,11 @@ def killed_at(number: int, deed: Callable[[], object]) -> bool:
     return False
 
 
-def in_charge(state: Path) -> str:
-    """The version that a start loads; it opens, so its hash is right."""
-    active = slots.read_slots(state, way.NAME).active
-    assert active is not None, "nothing is in charge"
-    return open_bundle(slots.models_folder(state) / way.NAME / active).manifest.version
-
-
-def judge(state: Path, told: list[str]) -> None:
+def judge(way: ModuleType, state: Path, told: list[str]) -> None:
     """As the next start finds it: once more changes nothing."""
-    resume(state, DIED)
-    found = slots.read_slots(state, way.NAME)
-    assert found.probation is None
-    last = told[-1] if told else ""
-    after = way.STEPS[way.STEPS.index(last) + 1] if last and last != way.STEPS[-1] else last
-    allowed = way.RIGHT[last] | (way.RIGHT[after] if after.startswith("committed") else set())
-    assert in_charge(state) in allowed, (told, found)
-    assert resume(state, DIED) == ()
+    way.restart(state)
+    assert way.in_charge(state) in way.RIGHT[told[-1] if told else ""], told
+    assert way.restart(state) == 0
 
 
 @pytest.fixture
@@ -88,71 +74,77 @@ def told_by(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def go(state: Path, diary: Path) -> None:
+def go(way: ModuleType, state: Path, diary: Path) -> None:
     descriptor = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     way.go(state, lambda step: os.write(descriptor, f"{step}\n".encode()))
 
 
+def begun(way: ModuleType, folder: Path) -> Path:
+    """A state directory of its own, as it is before anything is done."""
+    folder.mkdir()
+    state = folder / "state"
+    state.mkdir()
+    way.begin(state)
+    return state
+
+
+@pytest.mark.parametrize("way", WAYS, ids=IDS)
 @pytest.mark.parametrize(
     "stride", [5, pytest.param(1, marks=pytest.mark.acceptance)], ids=["short", "long"]
 )
-def test_killed_at_any_step_twice_one_valid_model_is_in_charge(memory: Path, stride: int) -> None:
+def test_killed_at_any_step_twice_one_valid_one_is_in_charge(
+    memory: Path, stride: int, way: ModuleType
+) -> None:
     """Each step twice: the start after the first kill goes on, and is killed at the same one."""
     number = 1 - stride
     while True:
         number += stride
-        state, diary = memory / f"state-{number}", memory / f"diary-{number}"
-        state.mkdir()
-        way.begin(state)
-        was_killed = killed_at(number, lambda s=state, d=diary: go(s, d))  # type: ignore[misc]
+        state, diary = begun(way, memory / f"{number}"), memory / f"diary-{number}"
+        was_killed = killed_at(number, lambda s=state, d=diary: go(way, s, d))  # type: ignore[misc]
         if not was_killed:
             break
-        judge(state, told_by(diary))
-        killed_at(number, lambda s=state, d=diary: go(s, d))  # type: ignore[misc]
-        judge(state, told_by(diary))
-        go(state, diary)  # and in the end it comes through
-        assert in_charge(state) == "2"
+        judge(way, state, told_by(diary))
+        killed_at(number, lambda s=state, d=diary: go(way, s, d))  # type: ignore[misc]
+        judge(way, state, told_by(diary))
+        go(way, state, diary)  # and in the end it comes through
+        assert way.in_charge(state) == way.END
     assert number > 40
     assert told_by(diary) == list(way.STEPS)
 
 
-def test_killed_at_any_step_of_the_start_that_puts_it_back(memory: Path) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=IDS)
+def test_killed_at_any_step_of_the_start_that_puts_it_back(memory: Path, way: ModuleType) -> None:
     number = 0
     while True:
         number += 1
-        state = memory / f"state-{number}"
-        state.mkdir()
-        way.begin(state)
-        way.put(state, "2")
-        folder = slots.models_folder(state) / way.NAME / "2-x"
-        request = way.Request(folder, way.CLI, (), begun=True)
-        way.switch(request, open_bundle(folder), state)
-        if not killed_at(number, lambda s=state: resume(s, DIED)):  # type: ignore[misc]
+        state = begun(way, memory / f"{number}")
+        before = way.in_charge(state)
+        way.try_another(state)
+        if not killed_at(number, lambda s=state: way.restart(s)):  # type: ignore[misc]
             break
-        killed_at(number, lambda s=state: resume(s, DIED))  # type: ignore[misc]
-        resume(state, DIED)
-        assert in_charge(state) == "1"
+        killed_at(number, lambda s=state: way.restart(s))  # type: ignore[misc]
+        way.restart(state)
+        assert way.in_charge(state) == before
     assert number > 3
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS, ids=IDS)
 @pytest.mark.parametrize(
     "factor", [1, pytest.param(LONG, marks=pytest.mark.acceptance)], ids=["short", "long"]
 )
-def test_a_power_cut_leaves_one_valid_model_in_charge(
-    strace: str, memory: Path, factor: int
+def test_a_power_cut_leaves_one_valid_one_in_charge(
+    strace: str, memory: Path, factor: int, way: ModuleType
 ) -> None:
-    state = memory / "state"
-    state.mkdir()
-    way.begin(state)
+    state = begun(way, memory / "here")
     before = shutil.copytree(state, memory / "before")
-    script = Path(way.__file__)
+    script = Path(str(way.__file__))
     recording = record(strace, [sys.executable, script, state], state, 60)
     chance, disk = random.Random(factor), Disk(recording, state)
     disk.holds(before)
     end = max(op.end for op in recording.ops)
     for moment in (*recording.cuts(SHORT * factor, chance), end):
         disk.play(moment)
-        disk.lay_down(memory / "cut", chance)
-        judge(memory / "cut", disk.told.splitlines(keepends=False))
+        disk.lay_down(state.with_name("cut"), chance)
+        judge(way, state.with_name("cut"), disk.told.splitlines(keepends=False))
     assert disk.told.splitlines() == list(way.STEPS)
