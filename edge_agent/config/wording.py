@@ -56,10 +56,16 @@ def listed(names: Sequence[str]) -> str:
     return few if len(names) <= _FEW else f"{few} and {len(names) - _FEW} more"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean fps?)`, or nothing where no known word comes near."""
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was meant, where one comes near."""
     import difflib  # only where something is wrong
 
     folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(word.casefold(), folded, n=1)
-    return f" (did you mean {folded[close[0]]}?)" if close else ""
+    return folded[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean fps?)`, or nothing where no known word comes near."""
+    meant = closest(word, known)
+    return "" if meant is None else f" (did you mean {meant}?)"

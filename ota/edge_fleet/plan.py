@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from edge_agent.config.lookup import items, mapping, text
+from edge_agent.config.lookup import items, text
 from edge_agent.config.one_file import Sort
 from edge_agent.config.policy import FolderName, Version
 from edge_agent.config.schema import Part, key
 from edge_agent.config.values import AsText, Name, Text, allowed
-from edge_agent.config.wording import did_you_mean, quoted, shown
+from edge_agent.config.wording import closest, did_you_mean, quoted, shown
 from edge_agent.config.yaml_text import Fault, Marks
 from edge_agent.config.yaml_text import Path as Where
 from edge_agent.policy.guardrails import NAMES
@@ -183,15 +183,17 @@ def load_plan(path: Path) -> Plan:
 
 
 # --- below: what keys must say of one another -----------------------------------------------------
+# What the schema refuses, and a key that it does not know, are told by it: nothing is concluded
+# from them here, so that a slip of the pen is one mistake.
 
 
 def _faults(data: object, marks: Marks) -> Iterator[Fault]:
-    model, policy = text(data, "model"), text(data, "policy")
-    if (model is None) == (policy is None) and isinstance(data, dict):
-        yield Fault(
-            ("policy",) if model is not None else (),
-            "a plan ships one thing, allowed: model or policy",
-        )
+    if not isinstance(data, dict):
+        return
+    shipped = [word for word in ("model", "policy") if data.get(word) is not None]
+    if len(shipped) == 2 or not (shipped or _may_be_meant(data, ("model", "policy"), Plan)):
+        place: Where = ("policy",) if shipped else ()
+        yield Fault(place, "a plan ships one thing, allowed: model or policy")
     stages = items(data, "stages")
     seen: set[str] = set()
     for index, stage in enumerate(stages):
@@ -202,20 +204,27 @@ def _faults(data: object, marks: Marks) -> Iterator[Fault]:
             yield Fault((*where, "name"), f"the name {quoted(str(name))} stands twice")
         seen |= {name} if name is not None else set()
     if stages:
-        yield from _order_faults(stages, model is not None)
+        yield from _order_faults(stages, "model" in shipped)
+
+
+def _may_be_meant(part: dict[Any, Any], words: tuple[str, ...], of: type[Part]) -> bool:
+    """Whether a key that nobody knows stands there for one of these."""
+    known = tuple(of.model_fields)
+    guesses = [closest(str(word), known) for word in part if word not in known]
+    return any(guess is None or guess in words for guess in guesses)
 
 
 def _stage_faults(stage: object, where: Where) -> Iterator[Fault]:
     if not isinstance(stage, dict):
         return
-    percent, tags = stage.get("percent"), mapping(stage, "tags")
-    if (percent is None) == (not tags):
+    stands = [word for word in ("percent", "tags") if stage.get(word) not in (None, {})]
+    if len(stands) == 2 or not (stands or _may_be_meant(stage, ("percent", "tags"), StagePlan)):
         yield Fault(where, "a stage has percent or tags, one of the two")
 
 
 def _order_faults(stages: list[Any], is_model: bool) -> Iterator[Fault]:
-    modes = [text(stage, "mode") or "charge" for stage in stages]
-    if is_model and modes[0] != "shadow":
+    modes = [_mode(stage) for stage in stages]
+    if is_model and modes[0] == "charge":
         yield Fault(("stages", 0), "a model goes through shadow first, allowed: mode: shadow")
     largest = {"shadow": -1.0, "charge": -1.0}
     for index, (stage, mode) in enumerate(zip(stages, modes, strict=True)):
@@ -224,17 +233,36 @@ def _order_faults(stages: list[Any], is_model: bool) -> Iterator[Fault]:
                 ("stages", index, "mode"), "a shadow stage stands before all that take charge"
             )
         percent = stage.get("percent") if isinstance(stage, dict) else None
-        if isinstance(percent, int | float) and mode in largest:
+        if isinstance(percent, int | float) and mode is not None:
             if percent <= largest[mode]:
                 message = f"no more than the {largest[mode]:g} before: nobody would come with it"
                 yield Fault(("stages", index, "percent"), message)
             largest[mode] = max(largest[mode], percent)
-    last = stages[-1]
-    if isinstance(last, dict) and (modes[-1] != "charge" or last.get("percent") != 100):
+    if modes[-1] == "shadow" or _is_for_some(stages[-1]):
         yield Fault(
             ("stages", len(stages) - 1),
             "the last stage is everybody in charge, allowed: percent: 100",
         )
+
+
+def _mode(stage: object) -> str | None:
+    """None: it cannot be told."""
+    if not isinstance(stage, dict):
+        return None
+    if "mode" not in stage:
+        return None if _may_be_meant(stage, ("mode",), StagePlan) else "charge"
+    mode = stage["mode"]
+    return mode if mode in ("shadow", "charge") else None
+
+
+def _is_for_some(stage: object) -> bool:
+    """It certainly is not for everybody."""
+    if not isinstance(stage, dict):
+        return False
+    percent = stage.get("percent")
+    if percent is None:
+        return not _may_be_meant(stage, ("percent",), StagePlan)
+    return isinstance(percent, int | float) and percent != 100
 
 
 PLAN = Sort("a rollout plan", Plan, _faults)

@@ -79,6 +79,43 @@ def test_a_mistake_is_told_where_it_stands(tmp_path: Path, old: str, new: str, s
         load_plan(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("model: person", "modle: person", ["2:1: modle: unknown key"]),
+        ("model: person", "model: [person]", ["2:8: model: "]),
+        ("percent: 10,", "percnt: 10,", ["5:34: stages[0].percnt: unknown key"]),
+        ("percent: 100", "share: 100", ["7:17: stages[2].share: unknown key"]),
+        ("percent: 100", "percent: all", ["7:26: stages[2].percent: "]),
+        ("tags: {ring: canary}", "tags: canary", ["6:24: stages[1].tags: "]),
+        ("mode: shadow", "mod: shadow", ["5:20: stages[0].mod: unknown key"]),
+        ("mode: shadow", "mode: shade", ["5:26: stages[0].mode: "]),
+        ("name: all", "name: all, mode: shade", ["7:23: stages[2].mode: "]),
+        # What is wrong besides is told, too.
+        (
+            "tags: {ring: canary}", "nmae: x",
+            ["6:5: stages[1]: a stage has percent", "6:18: stages[1].nmae: unknown key"],
+        ),
+        (
+            "percent: 100", "percent: 50, tgas: {a: b}",
+            ["7:5: stages[2]: the last stage", "7:30: stages[2].tgas: unknown key"],
+        ),
+        (
+            "percent: 10,", "percent: 10, tags: {a: b}, percnt: 10,",
+            ["5:5: stages[0]: a stage has percent", "5:61: stages[0].percnt: unknown key"],
+        ),
+    ],
+)  # fmt: skip
+def test_one_slip_is_one_mistake(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    path = tmp_path / "plan.yaml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new, 1))
+    told = [str(each).removeprefix(f"{path}:") for each in PLAN.read(path).mistakes]
+    assert len(told) == len(said), told
+    for each, start in zip(told, said, strict=True):
+        assert each.startswith(start), told
+
+
 def test_the_schema_of_a_plan_is_the_programs() -> None:
     written = json.loads((ROOT / "ota/plans/schema.json").read_text("utf-8"))
     made = Plan.model_json_schema()
