@@ -27,7 +27,9 @@ from edge_agent.frozen import frozen
 ANY = "…"
 #: What only looks is asked again until it says what is written, or for so long.
 PATIENCE_S = 90.0
-LOOKS = re.compile(r"edge-(agent (models list|ota status|events list|status)|fleet \w+ status)\b")
+LOOKS = re.compile(
+    r"edge-(agent ((models|policies) list|ota status|events list|status)|fleet \w+ status)\b"
+)
 
 
 @frozen
