@@ -130,11 +130,16 @@ class Policing:
     def _follow(self) -> None:
         """One that went back is at work still where the reload after it was refused: somebody else
         was reloading, or the file had a mistake."""
-        stated = {file for _, file in policies.stated(self._state)}
-        if stated.issuperset(self._reach.laid()) or time.monotonic() < self._again:
+        if not any(map(self._has_gone, self._reach.laid())) or time.monotonic() < self._again:
             return
         self._again = time.monotonic() + AGAIN_S
         self._reach.reload()
+
+    def _has_gone(self, file: Path) -> bool:
+        """Whether the slots put another in its place, or none. What cannot be read says nothing."""
+        slot = file.parent.name
+        stated = slots.stated_slots(self._state, file.parent.parent.name, POLICIES)
+        return slot in stated.known and slot != stated.active
 
     def _judge(self, name: str, probation: Probation) -> None:
         kept = in_charge(name, self._state)

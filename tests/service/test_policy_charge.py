@@ -160,6 +160,12 @@ def test_what_went_back_does_not_stay_at_work_when_its_reload_was_refused(site: 
     )
     policing.look()
     assert reloads == []  # it is in charge, and at work
+    file = site.state / "policies" / "night" / "slots.json"
+    text = file.read_text()
+    file.write_text("")
+    policing.look()
+    assert reloads == []  # nothing is known of it, so nothing is undone
+    file.write_text(text)
     with pytest.raises(EdgeError, match="under way"):
         policing.back("night", Reason("why", CLI))
     assert (version(site), len(laid)) == (None, 1)
