@@ -26,7 +26,7 @@ from edge_agent.frozen import frozen
 from edge_agent.policy.documents import dump, rfc3339
 from edge_agent.policy.secrecy import Scrubber, is_secret_name, secrets_in
 from edge_agent.service.doctor_finding import Case
-from edge_agent.service.support_members import MEMBERS, log_tail, pictures, tables
+from edge_agent.service.support_members import MEMBERS, files_over, log_tail, pictures, tables
 
 MANIFEST = "MANIFEST"
 #: Of a text the end is kept, of pictures the newest.
@@ -71,7 +71,8 @@ def make(case: Case, wish: Wish) -> tuple[Member, ...]:
 
 def known_secrets(case: Case) -> Iterator[str]:
     """Of the configuration, right or wrong, of the environment, and what systemd hands over."""
-    yield from secrets_in(read(case.path).data)
+    for file in (case.path, *files_over(case)):
+        yield from secrets_in(read(file).data)
     with suppress(OSError):  # no configuration, no secret of it
         text = case.path.read_text("utf-8", "replace")
         for secret in Secret.named_in(text, case.path.absolute().parent):

@@ -28,6 +28,7 @@ from edge_agent.service.doctor import document, examine
 from edge_agent.service.doctor_disk import existing
 from edge_agent.service.doctor_finding import Case
 from edge_agent.service.ledger import frames_document
+from edge_agent.service.overlay import overlay
 from edge_agent.service.status import stored_status
 from edge_agent.store.examine import examine as examine_store
 from edge_agent.store.examine import newest_rows
@@ -95,6 +96,23 @@ def configuration(case: Case) -> str:
         raise UsageError(f"{case.path}: {fault.strerror}") from None
 
 
+def laid_over(case: Case) -> str:
+    """The policies in charge and what was set by hand, in the order in which they lie."""
+    texts = []
+    for file in files_over(case):
+        try:
+            text = file.read_bytes().decode("utf-8", "replace")
+        except OSError as fault:
+            text = f"# not there: {fault.strerror}\n"
+        texts.append(f"--- # {file}\n{text}")
+    return "".join(texts) or "# nothing lies over the configuration\n"
+
+
+def files_over(case: Case) -> tuple[Path, ...]:
+    over = overlay(case.path, case.state)
+    return over.policies if over.local is None else (*over.policies, over.local)
+
+
 def mistakes(case: Case) -> str:
     report = check(case.path, None, case.state)
     lines = [*map(str, report.mistakes), *(f"{each} (a warning)" for each in report.warnings)]
@@ -150,6 +168,7 @@ MEMBERS: dict[str, tuple[str, Callable[[Case], str]]] = {
     "host.json": ("board, memory, disk, temperature, power", host),
     "environment.txt": ("the variables that change what the agent does", environment),
     "config.yaml": ("the configuration", configuration),
+    "laid-over.yaml": ("the policies in charge, and what was set by hand", laid_over),
     "check.txt": ("what is wrong with the configuration", mistakes),
     "doctor.json": ("what edge-agent doctor finds", doctor),
     "status.json": ("what edge-agent status says", status),

@@ -16,6 +16,8 @@ from urllib.parse import quote, unquote
 import jsonschema
 import pytest
 
+from edge_agent.bundles import policies, slots
+from edge_agent.bundles.slots import POLICIES
 from edge_agent.service.doctor_finding import Case
 from edge_agent.service.support import MANIFEST, Wish, make
 from edge_agent.service.support_members import MEMBERS
@@ -143,6 +145,24 @@ def test_what_is_in_it_is_listed_and_of_use(planted: Case) -> None:
     assert [each.name for each in out.parent.glob(".*part")] == []
 
 
+def test_what_lies_over_the_configuration_is_there_without_its_secrets(planted: Case) -> None:
+    file = planted.path.with_name("night.yaml")
+    file.write_text("name: night\nversion: 1\npipelines: {yard: {gate: {max_fps: 5}}}\n")
+    slot = policies.keep(file, planted.state).slot
+    slots.change(planted.state, "night", lambda each: each.with_active(slot, 1.0, None), POLICIES)
+    by_hand = f"pipelines: {{yard: {{gate: {{max_fps: 2}}, password: {INLINE}}}}}\n"  # a mistake
+    planted.path.with_name("config.local.yaml").write_text(by_hand)
+    log = planted.path.with_name("agent.log")
+    log.write_text(f"it said {INLINE}\n")
+    out = planted.path.with_name("out.tar.gz")
+    make(planted, Wish(out, log=log))
+    found = members(out)
+    over = found["laid-over.yaml"].decode()
+    assert over.index("max_fps: 5") < over.index("max_fps: 2}, password: ***")
+    assert f"policies/night/{slot}/policy.yaml" in over
+    assert found["log.txt"] == b"it said ***\n"
+
+
 def test_pictures_are_there_when_asked_for(planted: Case) -> None:
     out = planted.path.with_name("out.tar.gz")
     make(planted, Wish(out, pictures=True, log=planted.path))
@@ -155,6 +175,7 @@ def test_without_anything_every_place_says_why(tmp_path: Path) -> None:
     make(Case(tmp_path / "none.yaml", tmp_path / "nowhere"), Wish(out))
     found = members(out)
     assert found["config.yaml"].startswith(b"not there: ")
+    assert found["laid-over.yaml"] == b"# nothing lies over the configuration\n"
     assert b"no agent has run there" in found["status.json"]
     assert b"there is no database" in found["tables/NONE"]
     assert json.loads(found["doctor.json"])["verdict"] == "fail"
