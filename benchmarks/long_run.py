@@ -24,6 +24,7 @@ from typing import TypeAlias
 import numpy as np
 from figures import tell
 
+from edge_agent.config.known import part_of
 from edge_agent.config.schema import Config
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
@@ -60,7 +61,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         wishes = Wishes(("people",), Site(Path(folder), Path()))
-        runner = runner_of(Config.model_validate(SITE), "people", wishes, store)
+        runner = runner_of(part_of(Config, SITE), "people", wishes, store)
         source = open_input(f"built-in:?seed=7&frames={given.frames}&size={given.size}", 0.0)
         rows = run(runner, source, store, max(1, given.frames // LOOKS))
     verdict(np.array(rows[LOOKS // 5 :], float), given.frames)

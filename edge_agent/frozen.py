@@ -30,9 +30,19 @@ _ALWAYS = ("__init__", "__setattr__", "__delattr__")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
     """The class as a frozen dataclass with slots."""
+    return _made(cls, by_name=False)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def frozen_by_name(cls: type[T]) -> type[T]:
+    """The same, with fields that are given by their names alone, in any order."""
+    return _made(cls, by_name=True)
+
+
+def _made(cls: type[T], *, by_name: bool) -> type[T]:
     if cls.__doc__ is None:
         cls.__doc__ = cls.__name__  # or `dataclass` works out a signature to stand there
-    made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
+    made: Any = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=by_name)(cls)
     key = _key(tuple(each.name for each in fields(made) if each.compare))
     methods: dict[str, object] = {
         "__init__": _Constructor(made),

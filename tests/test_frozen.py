@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.frozen import frozen
+from edge_agent.frozen import frozen, frozen_by_name
 
 standard = dataclass(frozen=True, slots=True)
 BOTH = pytest.mark.parametrize("kind", [frozen, standard], ids=["frozen", "dataclass"])
@@ -161,3 +161,28 @@ def test_no_field_and_methods_of_its_own() -> None:
     assert repr(Own(1)) == "own"
     assert Own(1) == Own(2)
     assert hash(Own(1)) == hash((1,))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [frozen_by_name, dataclass(frozen=True, slots=True, kw_only=True)],
+    ids=["frozen_by_name", "dataclass"],
+)
+def test_fields_that_are_given_by_name_come_in_any_order(kind: Callable[[type], type]) -> None:
+    @kind
+    class Base:
+        first: int = 1
+        needed: str
+
+    @kind
+    class Below(Base):
+        more: tuple[int, ...] = ()
+        also_needed: float
+
+    made: Any = Below
+    one = made(also_needed=2.0, needed="x")
+    assert (one.first, one.needed, one.more, one.also_needed) == (1, "x", (), 2.0)
+    assert replace(one, first=3) == made(also_needed=2.0, needed="x", first=3)
+    for wrong in (lambda: made("x", 2.0), lambda: made(needed="x")):
+        with pytest.raises(TypeError):
+            wrong()

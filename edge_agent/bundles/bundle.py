@@ -15,6 +15,7 @@ from edge_agent import __version__
 from edge_agent.bundles.agreement import check_input, check_labels
 from edge_agent.bundles.manifest import Manifest
 from edge_agent.bundles.manifest_file import read_labels, read_manifest
+from edge_agent.config.part import plain
 from edge_agent.errors import Refused
 from edge_agent.frozen import frozen
 from edge_agent.types import ModelSpec, Numbers, TensorSpec
@@ -62,7 +63,7 @@ class Bundle:
             labels=self.labels,
             # Means of raw tensors may be of any size and sign: all of them are findings.
             min_score=-math.inf if self.manifest.family == "generic" else self.manifest.min_score,
-            output=self.manifest.output.model_dump(),
+            output=plain(self.manifest.output),
             guessed=self.guessed,
         )
 

@@ -6,7 +6,6 @@ ones; a path is relative to `beside` (the configuration's folder, or the working
 
 from __future__ import annotations
 
-import difflib
 from enum import Enum
 from pathlib import Path
 
@@ -82,6 +81,8 @@ def locate_file(path: Path) -> Place | None:
 
 
 def _hint(reference: str, names: set[str]) -> str:
+    import difflib  # only where something is wrong
+
     close = difflib.get_close_matches(reference, sorted(names), n=1)
     if close:
         return f"did you mean {close[0]}? see: edge-agent models list"

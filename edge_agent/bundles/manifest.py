@@ -5,26 +5,25 @@ family has its own `output` settings. Every key is described in docs/models.md, 
 to this file. Read `manifest_file.py` next.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from dataclasses import field
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    field_validator,
-    model_validator,
-)
-
+from edge_agent.config.annotations import BY_KIND, Check, after, bounds
+from edge_agent.config.known import part_of
+from edge_agent.config.part import Part
+from edge_agent.frozen import frozen_by_name
 from edge_agent.types import Family, Features, InputSpec, SignalSpec
 
 NAME_LENGTH = 60
 
 
-def _matching(pattern: str, said: str) -> AfterValidator:
+def _matching(pattern: str, said: str) -> Check:
     """Text of that pattern; Python's `\\w` has the letters of every script."""
 
     def check(text: str) -> str:
@@ -32,7 +31,7 @@ def _matching(pattern: str, said: str) -> AfterValidator:
             raise ValueError(said)
         return text
 
-    return AfterValidator(check)
+    return after(check)
 
 
 #: Names and versions become folders.
@@ -49,24 +48,24 @@ Version = Annotated[
 ]
 AtLeast = Annotated[str, _matching(r">=\d+(\.\d+){0,2}", 'it is written ">=0.1"')]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "a SHA-256 has 64 hex digits, small letters")]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, bounds(ge=0.0, le=1.0)]
 #: Where every finding counts: anomalies and raw tensors have scores of their own kind.
-Nought = Annotated[float, Field(ge=0.0, le=0.0)]
-Positive = Annotated[int, Field(gt=0)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Nought = Annotated[float, bounds(ge=0.0, le=0.0)]
+Positive = Annotated[int, bounds(gt=0)]
+Finite = Annotated[float, bounds(allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
-    """What pydantic makes of a class is built when a manifest is first held against it. A default
-    is constructed, which needs none of it: one of a family does not build the other seven.
-    """
+@frozen_by_name
+class _Strict(Part):
+    """Numbers may be written as text, and whole numbers as numbers with a point."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    READ: ClassVar[Mapping[str, Any]] = {"frozen": True, "extra": "forbid"}
 
 
 # --- what goes in ------------------------------------------------------------------------------
 
 
+@frozen_by_name
 class Normalize(_Strict):
     """real = (pixel - mean) / std, a value per channel or one for all."""
 
@@ -74,6 +73,7 @@ class Normalize(_Strict):
     std: tuple[Finite, ...]
 
 
+@frozen_by_name
 class Quantization(_Strict):
     """Stated only to be held against the model's own parameters."""
 
@@ -81,6 +81,7 @@ class Quantization(_Strict):
     zero_point: int
 
 
+@frozen_by_name
 class ImageInput(_Strict):
     kind: Literal["image"]
     size: tuple[Positive, Positive]  # width, height
@@ -89,7 +90,7 @@ class ImageInput(_Strict):
     normalize: Literal["none"] | Normalize = "none"
     resize: Literal["stretch", "letterbox", "crop"] = "stretch"
     interpolation: Literal["auto", "area", "linear", "nearest"] = "auto"
-    pad: Annotated[int, Field(ge=0, le=255)] = 114
+    pad: Annotated[int, bounds(ge=0, le=255)] = 114
     quantization: Quantization | None = None
 
     def spec(self) -> InputSpec:
@@ -109,50 +110,54 @@ class ImageInput(_Strict):
         )
 
 
+@frozen_by_name
 class Fft(_Strict):
     """Magnitudes of spectra; `hop` from one to the next, by default side by side."""
 
-    n: Annotated[int, Field(ge=2)]
+    n: Annotated[int, bounds(ge=2)]
     hop: Positive | None = None
     window: Literal["hann", "hamming", "none"] = "hann"
     log: bool = False
 
 
+@frozen_by_name
 class Logmel(_Strict):
     """Energies in mel bands; `fmax` is half the rate by default."""
 
-    n_fft: Annotated[int, Field(ge=2)]
+    n_fft: Annotated[int, bounds(ge=2)]
     hop: Positive | None = None
     mels: Positive
-    fmin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    fmax: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    fmin: Annotated[float, bounds(ge=0, allow_inf_nan=False)] = 0.0
+    fmax: Annotated[float, bounds(gt=0, allow_inf_nan=False)] | None = None
     window: Literal["hann", "hamming", "none"] = "hann"
     log: bool = True
 
 
+@frozen_by_name
 class FftFeatures(_Strict):
     fft: Fft
 
 
+@frozen_by_name
 class LogmelFeatures(_Strict):
     logmel: Logmel
 
 
+@frozen_by_name
 class SignalInput(_Strict):
     kind: Literal["signal"]
     window: Positive  # samples
     hop: Positive | None = None
-    rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    rate_hz: Annotated[float, bounds(gt=0, allow_inf_nan=False)] | None = None
     channels: Positive = 1
     features: Literal["raw"] | FftFeatures | LogmelFeatures = "raw"
     normalize: Literal["none"] | Normalize = "none"
     quantization: Quantization | None = None
 
-    @model_validator(mode="after")
-    def _mel_has_a_rate(self) -> Self:
+    def fault(self) -> str | None:
         if isinstance(self.features, LogmelFeatures) and self.rate_hz is None:
-            raise ValueError("mel bands need the rate of the samples, write rate_hz")
-        return self
+            return "mel bands need the rate of the samples, write rate_hz"
+        return None
 
     def spec(self) -> SignalSpec:
         mean = std = None
@@ -182,17 +187,19 @@ class SignalInput(_Strict):
                 return Features()
 
 
-AnyInput: TypeAlias = Annotated[ImageInput | SignalInput, Field(discriminator="kind")]
+AnyInput: TypeAlias = Annotated[ImageInput | SignalInput, BY_KIND]
 
 # --- what comes out: the settings of pipeline/decode/<family>.py ---------------------------------
 
 
+@frozen_by_name
 class ClassificationOutput(_Strict):
     activation: Literal["auto", "none", "softmax", "sigmoid"] = "auto"
     background: Literal["auto"] | bool = "auto"
-    top: Annotated[int, Field(ge=1, le=1000)] = 5
+    top: Annotated[int, bounds(ge=1, le=1000)] = 5
 
 
+@frozen_by_name
 class YoloOutput(_Strict):
     head: Literal["auto", "rows", "columns"] = "auto"
     objectness: Literal["auto"] | bool = "auto"
@@ -200,30 +207,36 @@ class YoloOutput(_Strict):
     iou: Fraction = 0.45
 
 
+def _complete(order: tuple[str, ...]) -> tuple[str, ...]:
+    if order and (len(set(order)) != len(order) or {"boxes", "classes", "scores"} - set(order)):
+        raise ValueError("boxes, classes and scores must each stand there once")
+    return order
+
+
+@frozen_by_name
 class SsdOutput(_Strict):
-    order: tuple[Literal["boxes", "classes", "scores", "count"], ...] = ()
+    order: Annotated[
+        tuple[Literal["boxes", "classes", "scores", "count"], ...], after(_complete)
+    ] = ()
     background: Literal["auto"] | bool = "auto"
 
-    @field_validator("order")
-    @classmethod
-    def _complete(cls, order: tuple[str, ...]) -> tuple[str, ...]:
-        if order and (len(set(order)) != len(order) or {"boxes", "classes", "scores"} - set(order)):
-            raise ValueError("boxes, classes and scores must each stand there once")
-        return order
 
-
+@frozen_by_name
 class FomoOutput(_Strict):
     activation: Literal["auto", "none", "softmax", "sigmoid"] = "auto"
 
 
+@frozen_by_name
 class SegmentationOutput(_Strict):
     background: Literal["auto"] | bool = "auto"
 
 
+@frozen_by_name
 class AnomalyOutput(_Strict):
-    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    threshold: Annotated[float, bounds(ge=0, allow_inf_nan=False)] | None = None
 
 
+@frozen_by_name
 class PlainOutput(_Strict):
     """Of the families whose outputs say everything themselves."""
 
@@ -242,16 +255,19 @@ AnyOutput: TypeAlias = (
 # --- the whole ---------------------------------------------------------------------------------
 
 
+@frozen_by_name
 class Requires(_Strict):
     agent: AtLeast = ">=0.1"
     ops: tuple[str, ...] = ()
     memory_mb: Positive | None = None
 
 
+@frozen_by_name
 class Budget(_Strict):
-    invoke_ms_p95: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    invoke_ms_p95: Annotated[float, bounds(gt=0, allow_inf_nan=False)] | None = None
 
 
+@frozen_by_name
 class Manifest(_Strict):
     """`manifest.yaml` of a bundle; one subclass for each family."""
 
@@ -263,80 +279,88 @@ class Manifest(_Strict):
     labels: str | tuple[str, ...] = "labels.txt"
     min_score: Fraction
     sha256: Sha256
-    requires: Requires = Requires.model_construct()
-    budget: Budget = Budget.model_construct()
+    requires: Requires = field(default_factory=Requires)
+    budget: Budget = field(default_factory=Budget)
     license: str = ""
     source: str = ""
 
 
+@frozen_by_name
 class ClassificationManifest(Manifest):
     family: Literal["classification"]
-    output: ClassificationOutput = ClassificationOutput.model_construct()
+    output: ClassificationOutput = field(default_factory=ClassificationOutput)
 
 
+@frozen_by_name
 class YoloManifest(Manifest):
     family: Literal["yolo"]
     input: ImageInput
-    output: YoloOutput = YoloOutput.model_construct()
+    output: YoloOutput = field(default_factory=YoloOutput)
 
 
+@frozen_by_name
 class SsdManifest(Manifest):
     family: Literal["ssd"]
     input: ImageInput
-    output: SsdOutput = SsdOutput.model_construct()
+    output: SsdOutput = field(default_factory=SsdOutput)
 
 
+@frozen_by_name
 class FomoManifest(Manifest):
     family: Literal["fomo"]
     input: ImageInput
-    output: FomoOutput = FomoOutput.model_construct()
+    output: FomoOutput = field(default_factory=FomoOutput)
 
 
+@frozen_by_name
 class SegmentationManifest(Manifest):
     family: Literal["segmentation"]
     input: ImageInput
-    output: SegmentationOutput = SegmentationOutput.model_construct()
+    output: SegmentationOutput = field(default_factory=SegmentationOutput)
 
 
+@frozen_by_name
 class PoseManifest(Manifest):
     family: Literal["pose"]
     input: ImageInput
-    output: PlainOutput = PlainOutput.model_construct()
+    output: PlainOutput = field(default_factory=PlainOutput)
 
 
+@frozen_by_name
 class AnomalyManifest(Manifest):
     family: Literal["anomaly"]
-    output: AnomalyOutput = AnomalyOutput.model_construct()
+    output: AnomalyOutput = field(default_factory=AnomalyOutput)
     min_score: Nought = 0.0
 
 
+@frozen_by_name
 class GenericManifest(Manifest):
     family: Literal["generic"]
-    output: PlainOutput = PlainOutput.model_construct()
+    output: PlainOutput = field(default_factory=PlainOutput)
     min_score: Nought = 0.0
 
 
-OfFamily: TypeAlias = (
-    ClassificationManifest
-    | YoloManifest
-    | SsdManifest
-    | FomoManifest
-    | SegmentationManifest
-    | PoseManifest
-    | AnomalyManifest
-    | GenericManifest
-)
-_BY_FAMILY: dict[str, type[Manifest]] = {
-    get_args(kind.model_fields["family"].annotation)[0]: kind for kind in get_args(OfFamily)
+BY_FAMILY: Mapping[str, type[Manifest]] = {
+    "classification": ClassificationManifest,
+    "yolo": YoloManifest,
+    "ssd": SsdManifest,
+    "fomo": FomoManifest,
+    "segmentation": SegmentationManifest,
+    "pose": PoseManifest,
+    "anomaly": AnomalyManifest,
+    "generic": GenericManifest,
 }
 
 
 def as_manifest(data: Any) -> Manifest:
-    """Raises ValidationError."""
+    """Raises Invalid."""
     family = data.get("family") if isinstance(data, Mapping) else None
-    kind = _BY_FAMILY.get(family) if isinstance(family, str) else None
+    kind = BY_FAMILY.get(family) if isinstance(family, str) else None
     if kind is not None:
-        return kind.model_validate(data)
+        return part_of(kind, data)
+    from edge_agent.config.judging import judge
+
     # It fails, and says what was expected: all of the families.
-    every: TypeAdapter[OfFamily] = TypeAdapter(Annotated[OfFamily, Field(discriminator="family")])
-    return every.validate_python(data)
+    every: Any = reduce(or_, BY_FAMILY.values())
+    found: Manifest = judge(Annotated[every, bounds(discriminator="family")], data, {})
+    return found

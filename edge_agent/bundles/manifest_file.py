@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.bundles.labels import clean
 from edge_agent.bundles.manifest import Manifest, as_manifest
 from edge_agent.config import yaml_text
+from edge_agent.config.part import Invalid
 from edge_agent.config.wording import dotted, shown
 from edge_agent.errors import Refused
 from edge_agent.pipeline.decode import FAMILIES
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 #: Bytes that a manifest may have.
 _LARGEST = 1_000_000
@@ -39,7 +40,7 @@ def read_manifest(path: Path) -> Manifest:
         raise Refused(f"{path.name}:{line}:{column}: {dotted(first.path)}: {first.message}")
     try:
         return as_manifest(tree.data)
-    except ValidationError as invalid:
+    except Invalid as invalid:
         where, sentence = _mistake(invalid, tree.data)
         line, column = tree.marks.at(where)
         raise Refused(f"{path.name}:{line}:{column}: {dotted(where)}: {sentence}") from None
@@ -61,9 +62,9 @@ def read_labels(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     return tuple(clean(line, index) for index, line in enumerate(lines))
 
 
-def _mistake(invalid: ValidationError, data: object) -> tuple[tuple[str | int, ...], str]:
+def _mistake(invalid: Invalid, data: object) -> tuple[tuple[str | int, ...], str]:
     """Where the mistake is that lies deepest in the file, and what it is."""
-    found = [(_place(details, data), details) for details in invalid.errors(include_url=False)]
+    found = [(_place(details, data), details) for details in invalid.errors]
     where, details = max(found, key=lambda each: len(each[0]))
     match details["type"]:
         case "union_tag_not_found" | "union_tag_invalid" if where:

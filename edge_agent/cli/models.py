@@ -278,7 +278,9 @@ _FEW = 16
 
 
 def _shown(bundle: Bundle) -> dict[str, Any]:
-    manifest = bundle.manifest.model_dump(mode="json", exclude_none=True)
+    from edge_agent.config.part import plain
+
+    manifest = plain(bundle.manifest, nulls=False)
     return {
         **manifest,
         "labels": list(bundle.labels),

@@ -119,6 +119,7 @@ def find_place(state: Path | None, config: Path | None, *, lenient: bool = False
         return Place(state or default_state())
     from edge_agent.config.load import read, refusal
 
+    recall_known(path, state)
     loaded = read(path)
     if loaded.config is not None:
         stated = loaded.config.store.path
@@ -128,6 +129,15 @@ def find_place(state: Path | None, config: Path | None, *, lenient: bool = False
         raise refusal(path, loaded.mistakes)
     folder = state or _legible_state(loaded.data, path) or default_state()
     return Place(folder, note=f"{loaded.mistakes[0]} (going on with {folder})")
+
+
+def recall_known(path: Path, state: Path | None) -> None:
+    """What the agent that works with this configuration has found right."""
+    from edge_agent.config.load import tree_of
+    from edge_agent.service.known import recall
+
+    stated = state or _legible_state(tree_of(path, "a configuration").data, path)
+    recall(stated or default_state())
 
 
 def default_state() -> Path:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_agent.cli.options import config_option, default_state, existing_config, state_option
+from edge_agent.cli.options import (
+    config_option,
+    default_state,
+    existing_config,
+    recall_known,
+    state_option,
+)
 
 if TYPE_CHECKING:
     from edge_agent.config.schema import Config
@@ -39,6 +45,7 @@ def command(config: Path | None, state: Path | None, log_format: Format) -> int:
 
     os.umask(0o077)  # pictures and events are nobody else's business
     path = existing_config(config)
+    recall_known(path, state)
     loaded = load(path)
     start_log(log_format, Scrubber(secrets(loaded)))
     stated = loaded.store.path

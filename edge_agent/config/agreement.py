@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
 from edge_agent.config.camera_uri import is_device, is_rtsp, wants_credentials_inside
+from edge_agent.config.known import SomePart, part_of
 from edge_agent.config.lookup import items, mapping, text, unknown
 from edge_agent.config.output_faults import output_faults
+from edge_agent.config.part import Invalid
 from edge_agent.config.rules import rule_spec
-from edge_agent.config.schema import Gate, Rule, RuleKeys, SomePart, part_of
+from edge_agent.config.schema import Gate, Rule, RuleKeys
 from edge_agent.config.signal_faults import pipeline_faults, source_faults
 from edge_agent.config.wording import quoted
 from edge_agent.config.yaml_text import Fault, Marks, Path
@@ -91,7 +91,7 @@ def _gate_faults(pipeline: object, path: Path) -> Iterator[Fault]:
 def _rules_faults(pipeline: object, path: Path, marks: Marks) -> Iterator[Fault]:
     written = mapping(pipeline, "defaults")
     yield from _place_faults(written, pipeline, path, "defaults")
-    defaults = _valid(RuleKeys, written) or RuleKeys.model_construct()
+    defaults = _valid(RuleKeys, written) or RuleKeys()
     lines: dict[str, int] = {}
     for index, entry in enumerate(items(pipeline, "rules")):
         here: Path = (*path, "rules", index)
@@ -123,7 +123,7 @@ def _rule_faults(rule: Rule, defaults: RuleKeys, path: Path) -> Iterator[Fault]:
     fault = rule_fault(rule_spec(rule, defaults))
     if fault is not None:
         key = re.match(r"`(\w+)", fault)  # the key that the sentence begins with
-        stated = key is not None and key[1] in rule.model_fields_set
+        stated = key is not None and key[1] in rule.stated
         yield Fault((*path, key[1]) if key and stated else path, fault)
 
 
@@ -137,5 +137,5 @@ def _valid(kind: type[SomePart], value: object) -> SomePart | None:
     """The part, or None where the schema refuses it and says so itself."""
     try:
         return part_of(kind, value)
-    except ValidationError:
+    except Invalid:
         return None

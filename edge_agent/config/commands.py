@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import PlainSerializer, PlainValidator
-
-from edge_agent.config.values import allowed
+from edge_agent.config.annotations import allowed, instead
 from edge_agent.config.wording import did_you_mean, shown
 from edge_agent.frozen import frozen
 from edge_agent.policy.commands import NAMES
@@ -21,17 +19,8 @@ class Allowed:
     names: tuple[str, ...] = ()
     publish: bool = False
 
-    def written(self) -> list[object]:
-        """As it stands in the file."""
-        return [
-            {"snapshot": {"publish": True}} if name == "snapshot" and self.publish else name
-            for name in self.names
-        ]
-
 
 def _commands(value: object) -> Allowed:
-    if isinstance(value, Allowed):
-        return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"{shown(value)} stands here, allowed: {ALLOWED}")
     names: list[str] = []
@@ -57,9 +46,4 @@ def _publish(value: object) -> bool:
     raise ValueError(f"{shown(value)} stands at snapshot, allowed: {{publish: true}}")
 
 
-Commands = Annotated[
-    Allowed,
-    PlainValidator(_commands),
-    PlainSerializer(Allowed.written, return_type=list),
-    allowed(ALLOWED, "array"),
-]
+Commands = Annotated[Allowed, instead(_commands), allowed(ALLOWED, "array")]

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from edge_agent.config.known import part_of
 from edge_agent.config.layers import Laid, Layer, Overridden, lay
 from edge_agent.config.load import Loaded, Mistake, in_file_order, judged, mistake, refusal, tree_of
 from edge_agent.config.mistakes import schema_faults
+from edge_agent.config.part import Invalid, Part, key
 from edge_agent.config.policy import PolicyPipeline, elsewhere_faults, read_policy
-from edge_agent.config.schema import Config, Part, key
+from edge_agent.config.schema import Config
 from edge_agent.config.values import Name
-from edge_agent.frozen import frozen
+from edge_agent.frozen import frozen, frozen_by_name
 
 
+@frozen_by_name
 class Local(Part):
     """What was set by hand on this device. A rule changes the keys of the one of its name."""
 
@@ -90,8 +91,8 @@ def _local(file: Path) -> tuple[Layer, tuple[Mistake, ...]]:
     if tree.data is not None:
         said = list(elsewhere_faults(tree.data, tree.marks))
         try:
-            Local.model_validate(tree.data)
-        except ValidationError as error:
+            part_of(Local, tree.data)
+        except Invalid as error:
             known = {fault.path for fault in said}
             found = schema_faults(error, tree.data, tree.marks, Local)
             faults += [fault for fault in found if fault.path not in known]

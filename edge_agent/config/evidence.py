@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, PlainSerializer, PlainValidator
-
-from edge_agent.config.values import allowed, is_number
+from edge_agent.config.annotations import after, allowed, instead
+from edge_agent.config.values import is_number
 from edge_agent.config.wording import did_you_mean, shown
 from edge_agent.pipeline.rulespec import Clip
 
@@ -47,13 +46,6 @@ def _clip(value: object) -> Clip:
     return clip
 
 
-def _written(entry: str | Clip) -> Any:
-    """As it stands in the file, with every default filled in."""
-    if not isinstance(entry, Clip):
-        return entry
-    return {"clip": {"pre_s": entry.pre_s, "post_s": entry.post_s, "max_mb": entry.max_mb}}
-
-
 def _once_each(evidence: tuple[str | Clip, ...]) -> tuple[str | Clip, ...]:
     kinds = ["clip" if isinstance(entry, Clip) else entry for entry in evidence]
     for kind in kinds:
@@ -62,10 +54,5 @@ def _once_each(evidence: tuple[str | Clip, ...]) -> tuple[str | Clip, ...]:
     return evidence
 
 
-Kind = Annotated[
-    str | Clip,
-    PlainValidator(_entry),
-    PlainSerializer(_written, return_type=object),
-    allowed(ALLOWED),
-]
-Evidence = Annotated[tuple[Kind, ...], AfterValidator(_once_each)]
+Kind = Annotated[str | Clip, instead(_entry), allowed(ALLOWED)]
+Evidence = Annotated[tuple[Kind, ...], after(_once_each)]

@@ -13,6 +13,7 @@ from dataclasses import asdict, fields
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
+from edge_agent.config.part import plain
 from edge_agent.config.rules import rule_spec
 from edge_agent.config.schema import Config, Pipeline, SignalSource, Source
 from edge_agent.config.signal_uri import parse
@@ -86,7 +87,7 @@ def gate_spec(pipeline: Pipeline, rules: tuple[RuleSpec, ...], *, signal: bool =
         motion = MotionSpec(gate.motion.keepalive_s, gate.motion.sensitivity)
     windows = [window for needed, window in (rule.confirm for rule in rules) if needed > 1]
     return GateSpec(
-        max_fps=0.0 if signal and "max_fps" not in gate.model_fields_set else gate.max_fps,
+        max_fps=0.0 if signal and "max_fps" not in gate.stated else gate.max_fps,
         motion=motion,
         stationary=motion is not None if gate.stationary is None else gate.stationary,
         schedule=None if gate.schedule is None else Schedule.parse(gate.schedule),
@@ -120,7 +121,7 @@ def canonical(config: Config, name: str, model_sha256: str) -> str:
     is the same to the pipeline is the same text, however it was written.
     """
     pipeline, spec = config.pipelines[name], pipeline_spec(config, name)
-    document = pipeline.model_dump(by_alias=True, exclude={"defaults", "rules", "camera_health"})
+    document = plain(pipeline, without=("defaults", "rules", "camera_health"))
     document |= {
         "name": name,
         "source": {"name": pipeline.source, **_source_document(config.sources[pipeline.source])},
@@ -141,7 +142,7 @@ def canonical(config: Config, name: str, model_sha256: str) -> str:
 
 def _source_document(source: Source) -> dict[str, Any]:
     """How it is read, not where it lies: of a signal's uri the options, where it has any."""
-    stated = source.model_dump(exclude={"uri", "username", "password"})
+    stated = plain(source, without=("uri", "username", "password"))
     options = parse(source.uri).options if isinstance(source, SignalSource) else {}
     return {**stated, "options": dict(options)} if options else stated
 

@@ -11,8 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from pydantic import BaseModel
-
+from edge_agent.config.part import Part
 from edge_agent.config.schema import Config
 from edge_agent.config.yaml_text import Path
 from edge_agent.frozen import frozen
@@ -41,25 +40,27 @@ def every_key() -> Iterator[Key]:
     return _keys(json_schema(), (), "")
 
 
-def names_at(path: Path, data: object, model: type[BaseModel] = Config) -> tuple[str, ...]:
+def names_at(path: Path, data: object, model: type[Part] = Config) -> tuple[str, ...]:
     """The keys that the mapping at `path` may have; () where it may have any."""
     return _names(fragment_at(path, data, model))
 
 
-def choices_at(path: Path, data: object, model: type[BaseModel] = Config) -> tuple[str, ...]:
+def choices_at(path: Path, data: object, model: type[Part] = Config) -> tuple[str, ...]:
     """The words of which one must stand at `path`; () where more than words may."""
     fragment = fragment_at(path, data, model)
     return tuple(map(word, fragment.get("enum", ()))) or tuple(kinds(fragment))
 
 
-def allowed_at(path: Path, data: object, model: type[BaseModel] = Config) -> str:
+def allowed_at(path: Path, data: object, model: type[Part] = Config) -> str:
     return allowed(fragment_at(path, data, model))
 
 
 @functools.cache
-def json_schema(model: type[BaseModel] = Config) -> Fragment:
+def json_schema(model: Any = Config) -> Fragment:
     """With what it refers to put in where it is referred to; `$ref` still says that it was."""
-    schema = model.model_json_schema()
+    from edge_agent.config.judging import adapter  # loads pydantic
+
+    schema = adapter(model).json_schema()
     whole: Fragment = _unfolded(schema, schema.get("$defs", {}))
     return whole
 
@@ -79,9 +80,10 @@ def _unfolded(part: Any, definitions: Fragment) -> Any:
 # --- below: walking the schema -------------------------------------------------------------------
 
 
-def fragment_at(path: Path, data: object, model: type[BaseModel] = Config) -> Fragment:
+def fragment_at(path: Path, data: object, model: type[Part] = Config) -> Fragment:
     """The part of the schema for `path`; `data` decides which kind a source is."""
-    fragment, value = _resolved(json_schema(model), data), data
+    which: Any = model  # mypy takes the hash of a part for that of its class
+    fragment, value = _resolved(json_schema(which), data), data
     for step in path:
         value = _child(value, step)
         below = fragment.get("properties", {}).get(step)

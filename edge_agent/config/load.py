@@ -11,10 +11,10 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from edge_agent.config.agreement import agreement_faults
+from edge_agent.config.known import part_of
 from edge_agent.config.mistakes import schema_faults
+from edge_agent.config.part import Invalid
 from edge_agent.config.schema import Config
 from edge_agent.config.secret import Secret
 from edge_agent.config.wording import dotted, printable
@@ -80,8 +80,8 @@ def judged(path: Path, tree: Tree, beside: Path) -> Loaded:
     config = None
     if tree.data is not None:
         try:
-            config = Config.model_validate(tree.data, context={"beside": beside})
-        except ValidationError as error:
+            config = part_of(Config, tree.data, beside)
+        except Invalid as error:
             faults += schema_faults(error, tree.data, tree.marks)
         faults += agreement_faults(tree.data, tree.marks)
     mistakes = in_file_order(mistake(path, fault, tree.marks) for fault in faults)

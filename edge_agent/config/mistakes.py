@@ -5,22 +5,25 @@ Read `agreement.py` next: what no single key can know.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING
 
 from edge_agent.config.keys import allowed_at, choices_at, names_at
+from edge_agent.config.part import Invalid, Part
 from edge_agent.config.schema import Config
 from edge_agent.config.wording import did_you_mean, printable, shown
 from edge_agent.config.yaml_text import Fault, Marks, Path
 from edge_agent.frozen import frozen
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 
 def schema_faults(
-    error: ValidationError, data: object, marks: Marks, model: type[BaseModel] = Config
+    error: Invalid, data: object, marks: Marks, model: type[Part] = Config
 ) -> list[Fault]:
     """One fault for each thing that the schema of `model` does not allow."""
     read = _Read(data, marks, model)
-    found = error.errors(include_url=False)
+    found = error.errors
     return [_fault(details, read) for details in found if not _is_empty_by_faults(details, found)]
 
 
@@ -38,7 +41,7 @@ class _Read:
 
     data: object
     marks: Marks
-    model: type[BaseModel]
+    model: type[Part]
 
     def names(self, path: Path) -> tuple[str, ...]:
         return names_at(path, self.data, self.model)

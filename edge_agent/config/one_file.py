@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
+from edge_agent.config.known import part_of
 from edge_agent.config.load import Mistake, in_file_order, mistake, refusal, text_of
 from edge_agent.config.mistakes import schema_faults
+from edge_agent.config.part import Invalid, Part
 from edge_agent.config.yaml_text import Fault, Marks, Tree, parse
 from edge_agent.frozen import frozen
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Part)
 #: What keys must say of one another, of the plain values.
 Agreement = Callable[[object, Marks], Iterable[Fault]]
 
@@ -47,8 +47,8 @@ class Sort(Generic[Model]):
         if tree.data is not None:
             said = list(self.agreement(tree.data, tree.marks))
             try:
-                value = self.model.model_validate(tree.data)
-            except ValidationError as error:
+                value = part_of(self.model, tree.data)
+            except Invalid as error:
                 known = {fault.path for fault in said}  # what agreement says there says more
                 found = schema_faults(error, tree.data, tree.marks, self.model)
                 faults += [fault for fault in found if fault.path not in known]

@@ -13,26 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
-
 from edge_agent.config.agreement import rule_faults
+from edge_agent.config.annotations import Check, after, allowed
 from edge_agent.config.lookup import mapping
 from edge_agent.config.one_file import OneFile, Sort
-from edge_agent.config.schema import (
-    Config,
-    Gate,
-    Line,
-    Part,
-    Rule,
-    RuleKeys,
-    Watched,
-    key,
-    part,
-)
-from edge_agent.config.values import Area, AsText, Name, allowed
+from edge_agent.config.part import Part, key, keys_of, part
+from edge_agent.config.schema import Config, Gate, Line, Rule, RuleKeys, Watched, true_or_false
+from edge_agent.config.values import Area, AsText, Name
 from edge_agent.config.wording import quoted
 from edge_agent.config.yaml_text import Fault, Marks
 from edge_agent.config.yaml_text import Path as Where
+from edge_agent.frozen import frozen_by_name
 
 VERSION = re.compile(r"\w[\w.+-]{0,31}")
 _VERSION = 'a version such as "1.2", without spaces and slashes'
@@ -50,29 +41,33 @@ _ELSEWHERE = {
 _PRIVACY = "a policy cannot change what is blackened, only the device's own configuration can"
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
+def _matching(pattern: re.Pattern[str], what: str) -> Check:
     def check(text: str) -> str:
         if not pattern.fullmatch(text):
             raise ValueError(f"{quoted(text)} stands here, allowed: {what}")
         return text
 
-    return AfterValidator(check)
+    return after(check)
 
 
 Version = Annotated[str, AsText, _matching(VERSION, _VERSION), allowed(_VERSION)]
 FolderName = Annotated[str, AsText, _matching(FOLDER, _FOLDER), allowed(_FOLDER)]
 
 
+@frozen_by_name
 class PolicyMasks(Part):
     motion: tuple[Area, ...] = key("Movement here is no motion.", (), strict=False)
     object: tuple[Area, ...] = key("Objects that stand here do not exist.", (), strict=False)
 
 
+@frozen_by_name
 class PolicyPipeline(Part):
     """What a policy may say of one pipeline; each key as in the configuration."""
 
     gate: Gate | None = key("Which frames are inferred.", None)
-    camera_health: Watched = key("An event when the camera is not well.", None)
+    camera_health: Watched = key(
+        "An event when the camera is not well.", None, json_schema_extra=true_or_false
+    )
     masks: PolicyMasks = part("Polygons that are left out.", PolicyMasks)
     zones: dict[Name, Area] = key("Named polygons.", {})
     lines: dict[Name, Line] = key("Named lines that can be crossed.", {})
@@ -80,8 +75,9 @@ class PolicyPipeline(Part):
     rules: tuple[Rule, ...] = key("What opens an event.", (), strict=False)
 
 
+@frozen_by_name
 class Policy(Part):
-    """One file. `model_fields_set` of a pipeline is what it states."""
+    """One file. `stated` of a pipeline is what it states."""
 
     name: FolderName = key("Of the policy; its versions follow one another.")
     version: Version = key("Of this file.")
@@ -96,7 +92,7 @@ def _faults(data: object, marks: Marks) -> Iterator[Fault]:
 def elsewhere_faults(data: object, marks: Marks) -> Iterator[Fault]:
     """What reaches out of gates, zones and rules, and why it has no place here."""
     for word in data if isinstance(data, dict) else ():
-        if word in Config.model_fields and word not in Policy.model_fields:
+        if word in keys_of(Config) and word not in keys_of(Policy):
             yield Fault((word,), f"a policy has pipelines alone, no {word}", marks.key((word,)))
     for name, pipeline in mapping(data, "pipelines").items():
         where: Where = ("pipelines", name)

@@ -10,9 +10,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from edge_agent.config.schema import Rule, RuleKeys, part_of
+from edge_agent.config.known import part_of
+from edge_agent.config.part import Invalid
+from edge_agent.config.schema import Rule, RuleKeys
 from edge_agent.pipeline.rulespec import Kind, RuleSpec, rule_fault
 from edge_agent.pipeline.schedule import Schedule
 from edge_agent.types import Priority
@@ -50,13 +50,13 @@ def plain_rule_spec(rule: object, defaults: object) -> RuleSpec | None:
     """The same of plain values; None where the schema refuses them and says so itself."""
     try:
         return rule_spec(part_of(Rule, rule), part_of(RuleKeys, defaults))
-    except ValidationError:
+    except Invalid:
         return None
 
 
 def _stated(rule: RuleKeys) -> dict[str, Any]:
     """The keys that were written, with the core's values."""
-    return {key: _core(key, getattr(rule, key)) for key in sorted(rule.model_fields_set)}
+    return {key: _core(key, getattr(rule, key)) for key in sorted(rule.stated)}
 
 
 def _core(key: str, value: Any) -> Any:

@@ -3,16 +3,18 @@
 Rules: frozen, unknown keys forbidden, no silent conversion (`"5"` is no number). A key's meaning
 stands in its description, what is allowed follows from its type. The reference in
 docs/configuration.md and every mistake's sentence are made of these (`keys.py`). What several keys
-must say of one another is in `agreement.py`. Paths are relative to the file they stand in. Types
-stand here as types, not as text (no `__future__`): pydantic would compile each text at every start.
+must say of one another is in `agreement.py`. Paths are relative to the file they stand in.
 """
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from __future__ import annotations
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
+from edge_agent.config.annotations import BY_KIND, before, bounds
 from edge_agent.config.commands import Allowed, Commands
 from edge_agent.config.evidence import Evidence
+from edge_agent.config.part import Part, key, keys_of, part
 from edge_agent.config.values import (
     Area,
     AsText,
@@ -50,49 +52,13 @@ from edge_agent.config.values import (
     ZoneName,
     no_null,
 )
+from edge_agent.frozen import frozen_by_name
 from edge_agent.pipeline.zones import line_fault
-
-
-class Part(BaseModel):
-    """One mapping of the file.
-
-    What pydantic makes of a part is built when a value is first held against it: as a rule of
-    `Config` and `Rule` alone. A part that is left out is constructed, which needs none of it.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        defer_build=True,
-    )
-
-
-SomePart = TypeVar("SomePart", bound=Part)
-
-
-def part_of(kind: type[SomePart], written: object) -> SomePart:
-    """What is written, as that part: all defaults where nothing is. Raises ValidationError."""
-    if written == {} and not any(key.is_required() for key in kind.model_fields.values()):
-        return kind.model_construct()
-    return kind.model_validate(written)
-
-
-def key(meaning: str, default: Any = ..., **constraints: Any) -> Any:
-    """One key: what it means, its default (none: it is required), its bounds."""
-    return Field(default, description=meaning, **constraints)
-
-
-def part(meaning: str, made: type[BaseModel]) -> Any:
-    """A mapping that may be left out: all of its keys then have their defaults."""
-    return Field(default_factory=made.model_construct, description=meaning)
-
 
 # --- the device ----------------------------------------------------------------------------------
 
 
+@frozen_by_name
 class Device(Part):
     id: DeviceId = key("Names the device in MQTT topics and messages.", "${hostname}")
     site: Text | None = key("Where it stands; told in the retained `status`.", None)
@@ -103,6 +69,7 @@ class Device(Part):
 # --- sources -------------------------------------------------------------------------------------
 
 
+@frozen_by_name
 class VideoSource(Part):
     kind: Literal["video"] = key("A recorded video, any file that FFmpeg reads.")
     uri: Footage = key("The file.")
@@ -110,6 +77,7 @@ class VideoSource(Part):
     loop: bool = key("Begin again at the end.", False)
 
 
+@frozen_by_name
 class ImagesSource(Part):
     kind: Literal["images"] = key("Pictures, in the order of their names.")
     uri: Footage = key("A picture, a folder, or a pattern such as shots/*.jpg.")
@@ -117,6 +85,7 @@ class ImagesSource(Part):
     loop: bool = key("Begin again at the end.", False)
 
 
+@frozen_by_name
 class CameraSource(Part):
     kind: Literal["camera"] = key("A live camera: of this machine, or on the network.")
     uri: CameraUri = key(
@@ -139,11 +108,13 @@ class CameraSource(Part):
     open_timeout_s: PositiveSeconds = key("It must have answered within this time.", 20.0)
 
 
+@frozen_by_name
 class SceneSource(Part):
     kind: Literal["scene"] = key("The built-in yard: people, forklifts, vans and dogs.")
     uri: Text = key("Which of its days: another seed is another day.", "built-in:?seed=7")
 
 
+@frozen_by_name
 class SignalSource(Part):
     kind: Literal["signal"] = key("Samples of a sensor or a recording, cut into windows.")
     uri: SignalUriText = key("Which samples, and how they come: docs/signals.md.")
@@ -158,14 +129,12 @@ class SignalSource(Part):
     password: SecretRef | None = key("Where the password lies, never itself.", None)
 
 
-Source = Annotated[
-    CameraSource | VideoSource | ImagesSource | SceneSource | SignalSource,
-    Field(discriminator="kind"),
-]
+Source = Annotated[CameraSource | VideoSource | ImagesSource | SceneSource | SignalSource, BY_KIND]
 
 # --- pipelines -----------------------------------------------------------------------------------
 
 
+@frozen_by_name
 class Motion(Part):
     keepalive_s: Seconds = key("Infer at least this often, moved or not.", 30.0)
     sensitivity: Fraction = key("0 sees only large and clear changes, 1 the smallest.", 0.5)
@@ -173,7 +142,7 @@ class Motion(Part):
 
 def _motion(value: object) -> object:
     """`false` is the off switch; `null` says nothing."""
-    keys = ", ".join(Motion.model_fields)
+    keys = ", ".join(keys_of(Motion))
     return None if value is False else no_null(value, f"a mapping with {keys} | false")
 
 
@@ -181,6 +150,7 @@ def _false_for_null(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [schema["anyOf"][0], {"const": False}]
 
 
+@frozen_by_name
 class Gate(Part):
     max_fps: float = key(
         "Infer at most so many frames a second; 0: every frame, as it is of a signal "
@@ -188,9 +158,9 @@ class Gate(Part):
         5.0,
         ge=0,
     )
-    motion: Annotated[Motion | None, BeforeValidator(_motion)] = Field(
-        default_factory=Motion.model_construct,
-        description="Skip frames in which nothing moved. false: off, as it is of a signal.",
+    motion: Annotated[Motion | None, before(_motion)] = part(
+        "Skip frames in which nothing moved. false: off, as it is of a signal.",
+        Motion,
         json_schema_extra=_false_for_null,
     )
     stationary: bool | None = key(
@@ -199,24 +169,23 @@ class Gate(Part):
     schedule: Windows | None = key("Skip every frame outside of these windows.", None)
 
 
+@frozen_by_name
 class Masks(Part):
     privacy: tuple[Area, ...] = key("Blackened before the model and the store.", (), strict=False)
     motion: tuple[Area, ...] = key("Movement here is no motion.", (), strict=False)
     object: tuple[Area, ...] = key("Objects that stand here do not exist.", (), strict=False)
 
 
+@frozen_by_name
 class Line(Part):
     start: Place = key("Where it begins.", alias="from")
     end: Place = key("Where it ends; `in` crosses from your left to your right.", alias="to")
 
-    @model_validator(mode="after")
-    def _is_a_line(self) -> Self:
-        fault = line_fault(self.start, self.end)
-        if fault is not None:
-            raise ValueError(fault)
-        return self
+    def fault(self) -> str | None:
+        return line_fault(self.start, self.end)
 
 
+@frozen_by_name
 class RuleKeys(Part):
     """What `defaults` may hold, for every rule of its pipeline. The defaults are RuleSpec's own."""
 
@@ -262,6 +231,7 @@ class RuleKeys(Part):
     output: OutputName | None = key("An output that is on while an event is open.", None)
 
 
+@frozen_by_name
 class CameraHealth(Part):
     priority: Literal["alert", "notice", "record"] = key("Of its events.", "notice")
     output: OutputName | None = key("An output that is on while one of them is open.", None)
@@ -270,28 +240,27 @@ class CameraHealth(Part):
 def _camera_health(value: object) -> object:
     """`true` and `false` are switches; a mapping is on, and says more."""
     if value is True:
-        return CameraHealth()
-    keys = ", ".join(CameraHealth.model_fields)
+        return {}
+    keys = ", ".join(keys_of(CameraHealth))
     return None if value is False else no_null(value, f"true | false | a mapping with {keys}")
 
 
-def _true_or_false(schema: dict[str, Any]) -> None:
+def true_or_false(schema: dict[str, Any]) -> None:
+    """What the reference says of `Watched`, in the place of null."""
     schema["anyOf"] = [schema["anyOf"][0], {"type": "boolean"}]
     schema["default"] = False
 
 
 #: As it stands in a pipeline: off, on, or on and saying more.
-Watched = Annotated[
-    CameraHealth | None,
-    BeforeValidator(_camera_health),
-    Field(json_schema_extra=_true_or_false),
-]
+Watched = Annotated[CameraHealth | None, before(_camera_health)]
 
 
+@frozen_by_name
 class Rule(RuleKeys):
     name: Name = key("Unique in its pipeline.")
 
 
+@frozen_by_name
 class Pipeline(Part):
     source: SourceName = key("The name of one of the sources.")
     model: ModelRef = key("A bundle's name, folder or .tar, or a bare .tflite.")
@@ -302,7 +271,9 @@ class Pipeline(Part):
     delegate: Text | None = key("A library such as libedgetpu.so.1.", None)
     gate: Gate = part("Which frames are inferred.", Gate)
     camera_health: Watched = key(
-        "An event when the camera is black, covered, frozen, blurred or moved.", None
+        "An event when the camera is black, covered, frozen, blurred or moved.",
+        None,
+        json_schema_extra=true_or_false,
     )
     masks: Masks = part("Polygons that are left out.", Masks)
     zones: dict[Name, Area] = key("Named polygons.", {})
@@ -318,6 +289,7 @@ _HOLD = "Once on it stays so for at least so long."
 _ON_STOP = "off: it is off after a stop and at the next start. keep: a stop leaves it as it is."
 
 
+@frozen_by_name
 class CommandOutput(Part):
     kind: Literal["command"] = key("A program that switches something.")
     argv: tuple[Text, ...] = key(
@@ -325,83 +297,93 @@ class CommandOutput(Part):
         min_length=1,
         strict=False,
     )
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = key("It is killed after so long.", 2.0)
-    hold_s: Annotated[float, Field(ge=0, le=3600)] = key(_HOLD, 3.0)
+    timeout_s: Annotated[float, bounds(gt=0, le=60)] = key("It is killed after so long.", 2.0)
+    hold_s: Annotated[float, bounds(ge=0, le=3600)] = key(_HOLD, 3.0)
     on_stop: Literal["off", "keep"] = key(_ON_STOP, "off")
 
 
+@frozen_by_name
 class GpioOutput(Part):
     kind: Literal["gpio"] = key("A pin of this board.")
     chip: SomeText = key("Such as /dev/gpiochip0, or its name.")
-    line: Annotated[int, Field(ge=0, le=1023)] = key("The number of the line on that chip.")
+    line: Annotated[int, bounds(ge=0, le=1023)] = key("The number of the line on that chip.")
     active_low: bool = key("On is a low level.", False)
-    hold_s: Annotated[float, Field(ge=0, le=3600)] = key(_HOLD, 3.0)
+    hold_s: Annotated[float, bounds(ge=0, le=3600)] = key(_HOLD, 3.0)
     on_stop: Literal["off", "keep"] = key(_ON_STOP, "off")
 
 
-Output = Annotated[CommandOutput | GpioOutput, Field(discriminator="kind")]
+Output = Annotated[CommandOutput | GpioOutput, BY_KIND]
 
 
+@frozen_by_name
 class Thermal(Part):
-    target_c: Annotated[float, Field(ge=30, le=110)] = key(
+    target_c: Annotated[float, bounds(ge=30, le=110)] = key(
         "The board is kept at or below this temperature.", 75.0
     )
     sensor: SomeText = key(
         "The name of a thermal zone or hwmon sensor. auto: at the cores.", "auto"
     )
-    min_fps: Annotated[float, Field(gt=0, le=1000)] = key(
+    min_fps: Annotated[float, bounds(gt=0, le=1000)] = key(
         "No heat takes a pipeline below so many inferences a second.", 0.5
     )
     sysfs: Text = key("Where the board's sensors are; another folder only to try things.", "/sys")
 
 
+@frozen_by_name
 class Store(Part):
     path: FileName | None = key("The state directory. null: the service's own.", None)
-    flush_s: Annotated[float, Field(ge=1, le=3600)] = key(
+    flush_s: Annotated[float, bounds(ge=1, le=3600)] = key(
         "The ledger is written so often; a power cut may lose as much of it.", 60.0
     )
-    quota_mb: Annotated[float, Field(ge=8)] = key(
+    quota_mb: Annotated[float, bounds(ge=8)] = key(
         "Database and evidence together; beyond it the least needed goes first.", 512.0
     )
-    keep_days: Annotated[float, Field(gt=0)] = key("Everything older goes.", 30.0)
-    evidence_keep_days: Annotated[float, Field(gt=0)] = key("Pictures older than this go.", 14.0)
-    free_floor_mb: Annotated[float, Field(ge=0)] = key(
+    keep_days: Annotated[float, bounds(gt=0)] = key("Everything older goes.", 30.0)
+    evidence_keep_days: Annotated[float, bounds(gt=0)] = key("Pictures older than this go.", 14.0)
+    free_floor_mb: Annotated[float, bounds(ge=0)] = key(
         "So much of the disk is left to others, as far as pictures, sent and folded messages go.",
         256.0,
     )
 
 
+@frozen_by_name
 class Tls(Part):
     ca: ExistingFile | None = key("Who signed the broker. null: the system's own.", None)
     cert: ExistingFile | None = key("The client's certificate.", None)
-    key: ExistingFile | None = Field(None, description="The key of that certificate.")
+    key: ExistingFile | None = field(
+        default=None, metadata={"description": "The key of that certificate."}
+    )
 
 
+@frozen_by_name
 class Drain(Part):
-    rate_msgs: Annotated[float, Field(gt=0, le=100_000)] | None = key(
+    rate_msgs: Annotated[float, bounds(gt=0, le=100_000)] | None = key(
         "Messages a second of what waited, alerts aside. null: no limit.", 50.0
     )
 
 
+@frozen_by_name
 class Budget(Part):
-    mb_per_day: Annotated[float, Field(gt=0)] | None = key(
+    mb_per_day: Annotated[float, bounds(gt=0)] | None = key(
         "Megabytes (of 1,000,000 bytes) of MQTT in any 24 hours. When they are spent only alerts "
         "leave; summaries are folded, and all of it is declared. null: no limit.",
         None,
     )
 
 
+@frozen_by_name
 class State(Part):
-    kb_per_day: Annotated[float, Field(ge=1)] | None = key(
+    kb_per_day: Annotated[float, bounds(ge=1)] | None = key(
         "What `state` may cost a day; the more comes and goes, the longer somebody must have been "
         "away before that is told. null: every change at once.",
         70.0,
     )
 
 
+@frozen_by_name
 class Mqtt(Part):
     host: SomeText = key("The broker.")
-    port: Annotated[int, Field(ge=1, le=65535)] | None = key(
+    port: Annotated[int, bounds(ge=1, le=65535)] | None = key(
         "null: 8883 with tls, 1883 without.", None
     )
     protocol: Annotated[Literal["auto", "5", "3.1.1"], AsText] = key(
@@ -419,7 +401,9 @@ class Mqtt(Part):
     budget: Budget = key("What a day by MQTT may cost.", Budget())
     state: State = key("How the topic that tells what is in sight keeps quiet.", State())
     commands: Commands = key(
-        "Which commands may come; each is off unless it stands here.", Allowed()
+        "Which commands may come; each is off unless it stands here.",
+        Allowed(),
+        json_schema_extra={"default": []},
     )
 
     @property
@@ -427,16 +411,19 @@ class Mqtt(Part):
         return self.host, self.port or (8883 if self.tls is not None else 1883)
 
 
+@frozen_by_name
 class Summary(Part):
-    every_s: Annotated[float, Field(ge=1, le=86400)] = key("One summary per so long.", 300.0)
+    every_s: Annotated[float, bounds(ge=1, le=86400)] = key("One summary per so long.", 300.0)
 
 
+@frozen_by_name
 class Metrics(Part):
     textfile: PromFile | None = key(
         "Numbers for node_exporter's textfile collector: docs/metrics.md. null: none.", None
     )
 
 
+@frozen_by_name
 class Ota(Part):
     repository: RepositoryAddress = key("Where signed models, policies and rollouts are.")
     root: ExistingFile | None = key(
@@ -445,11 +432,11 @@ class Ota(Part):
     ca: ExistingFile | None = key(
         "Who signed the certificate of its web server. null: the system's own.", None
     )
-    check_every_s: Annotated[float, Field(ge=10, le=604_800)] = key(
+    check_every_s: Annotated[float, bounds(ge=10, le=604_800)] = key(
         "How often it is looked at, give or take a tenth.", 3600.0
     )
     window: Windows | None = key("When a model may take charge. null: at any time.", None)
-    max_mb_per_day: Annotated[float, Field(gt=0)] | None = key(
+    max_mb_per_day: Annotated[float, bounds(gt=0)] | None = key(
         "Megabytes (of 1,000,000 bytes) a day, by UTC; a larger file comes over several days. "
         "null: no limit.",
         200.0,
@@ -457,6 +444,7 @@ class Ota(Part):
     hold: bool = key("true: nothing takes charge by itself; going back goes on.", False)
 
 
+@frozen_by_name
 class Config(Part):
     """One file."""
 

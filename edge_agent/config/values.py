@@ -12,18 +12,10 @@ import os
 import re
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, Literal, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationInfo,
-    WithJsonSchema,
-)
-
+from edge_agent.config.annotations import after, allowed, before, bounds, instead
+from edge_agent.config.asking import is_file, is_zone
 from edge_agent.config.camera_uri import CAMERA, uri_fault
 from edge_agent.config.repository_address import ADDRESS, address_fault, is_folder
 from edge_agent.config.secret import HOW_TO_WRITE, Secret
@@ -35,14 +27,12 @@ from edge_agent.pipeline.sentence import text_fault
 from edge_agent.pipeline.zones import polygon_fault
 from edge_agent.types import Point, Polygon
 
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
+
 MAX_CONFIRM = 100
 MAX_THREADS = 64
 MAX_POINTS = 200
-
-
-def allowed(text: str, kind: str = "string") -> WithJsonSchema:
-    """What the reference and the mistakes say is allowed, where the type alone says too little."""
-    return WithJsonSchema({"type": kind, "allowed": text})
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -99,12 +89,10 @@ def _device_id(text: str) -> str:
     return text
 
 
-def _timezone(text: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(text)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+def _timezone(text: str, info: ValidationInfo) -> str:
+    if not is_zone(text, info):
         hint = did_you_mean(text, sorted(zoneinfo.available_timezones()))
-        raise ValueError(f"{quoted(text)} is no time zone, allowed: {TIMEZONE}{hint}") from None
+        raise ValueError(f"{quoted(text)} is no time zone, allowed: {TIMEZONE}{hint}")
     return text
 
 
@@ -134,19 +122,19 @@ def _schedule(text: str) -> str:
     return text
 
 
-AsText = BeforeValidator(_whole_number_as_text)
+AsText = before(_whole_number_as_text)
 Text = Annotated[str, AsText, allowed("text")]
-SomeText = Annotated[str, AsText, AfterValidator(_some_text), allowed("text, not empty")]
-Name = Annotated[str, AsText, AfterValidator(_name), allowed(f"a name: {NAME}")]
-Labels = Annotated[str | tuple[str, ...], BeforeValidator(_labels), allowed(LABELS)]
-Template = Annotated[str, AsText, AfterValidator(_template), allowed("text, not empty")]
+SomeText = Annotated[str, AsText, after(_some_text), allowed("text, not empty")]
+Name = Annotated[str, AsText, after(_name), allowed(f"a name: {NAME}")]
+Labels = Annotated[str | tuple[str, ...], before(_labels), allowed(LABELS)]
+Template = Annotated[str, AsText, after(_template), allowed("text, not empty")]
 ZoneName = Annotated[str, AsText, allowed("the name of a zone of this pipeline")]
 LineName = Annotated[str, AsText, allowed("the name of a line of this pipeline")]
 OutputName = Annotated[str, AsText, allowed("the name of an output")]
 SourceName = Annotated[str, AsText, allowed("the name of a source")]
-DeviceId = Annotated[str, AsText, AfterValidator(_device_id), allowed(DEVICE_ID)]
-TimeZone = Annotated[str, AfterValidator(_timezone), allowed(TIMEZONE)]
-Windows = Annotated[str, AfterValidator(_schedule), allowed(SCHEDULE)]
+DeviceId = Annotated[str, AsText, after(_device_id), allowed(DEVICE_ID)]
+TimeZone = Annotated[str, after(_timezone), allowed(TIMEZONE)]
+Windows = Annotated[str, after(_schedule), allowed(SCHEDULE)]
 
 # --- numbers -------------------------------------------------------------------------------------
 
@@ -186,16 +174,14 @@ def _threads(value: object) -> object:
     raise _refused(value, THREADS)
 
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Confirm = Annotated[tuple[int, int], BeforeValidator(_confirm), allowed(CONFIRM, "array")]
-MinScore = Annotated[float | Literal["model"], BeforeValidator(_min_score), allowed(MIN_SCORE)]
-ScoreAbove = Annotated[
-    float | Literal["model"], BeforeValidator(_score_above), allowed(SCORE_ABOVE)
-]
-Threads = Annotated[int | Literal["auto"], BeforeValidator(_threads), allowed(THREADS)]
+Fraction = Annotated[float, bounds(ge=0, le=1)]
+Seconds = Annotated[float, bounds(ge=0)]
+PositiveSeconds = Annotated[float, bounds(gt=0)]
+Count = Annotated[int, bounds(ge=1)]
+Confirm = Annotated[tuple[int, int], before(_confirm), allowed(CONFIRM, "array")]
+MinScore = Annotated[float | Literal["model"], before(_min_score), allowed(MIN_SCORE)]
+ScoreAbove = Annotated[float | Literal["model"], before(_score_above), allowed(SCORE_ABOVE)]
+Threads = Annotated[int | Literal["auto"], before(_threads), allowed(THREADS)]
 
 # --- places in the picture -----------------------------------------------------------------------
 
@@ -235,8 +221,8 @@ def _polygon(value: object) -> Polygon:
     return polygon
 
 
-Place = Annotated[Point, BeforeValidator(_point), allowed(POINT, "array")]
-Area = Annotated[Polygon, BeforeValidator(_polygon), allowed(POLYGON, "array")]
+Place = Annotated[Point, before(_point), allowed(POINT, "array")]
+Area = Annotated[Polygon, before(_polygon), allowed(POLYGON, "array")]
 
 # --- files and secrets ---------------------------------------------------------------------------
 
@@ -278,7 +264,7 @@ def _prom_file(text: str, info: ValidationInfo) -> str:
 
 def _existing_file(text: str, info: ValidationInfo) -> str:
     path = _file_name(text, info)
-    if not os.path.isfile(path):
+    if not is_file(path, info):
         raise ValueError(f"there is no file {printable(path)}")
     return path
 
@@ -286,7 +272,7 @@ def _existing_file(text: str, info: ValidationInfo) -> str:
 def _secret(value: object, info: ValidationInfo) -> Secret:
     secret = Secret.parse(value, _beside(info))
     _possible_path(secret.name)
-    if secret.kind == "file" and not os.path.isfile(str(secret.path)):
+    if secret.kind == "file" and not is_file(str(secret.path), info):
         raise ValueError(f"there is no file {printable(str(secret.path))} for this secret")
     return secret
 
@@ -334,20 +320,16 @@ def _signal_uri(text: str, info: ValidationInfo) -> str:
     return f"{uri.kind}:{path}" + (f"?{options}" if options else "")
 
 
-SignalUriText = Annotated[str, AfterValidator(_signal_uri), allowed(SIGNAL)]
+SignalUriText = Annotated[str, after(_signal_uri), allowed(SIGNAL)]
 
-CameraUri = Annotated[str, AsText, AfterValidator(_camera_uri), allowed(CAMERA)]
-Size = Annotated[str, AfterValidator(_size), allowed(SIZE)]
+CameraUri = Annotated[str, AsText, after(_camera_uri), allowed(CAMERA)]
+Size = Annotated[str, after(_size), allowed(SIZE)]
 
-FileName = Annotated[str, AfterValidator(_file_name), allowed("the name of a file")]
-Prefix = Annotated[str, AsText, AfterValidator(_prefix), allowed("a topic such as homeassistant")]
-PromFile = Annotated[str, AfterValidator(_prom_file), allowed("the name of a file ending in .prom")]
-RepositoryAddress = Annotated[str, AfterValidator(_repository), allowed(ADDRESS)]
-ExistingFile = Annotated[str, AfterValidator(_existing_file), allowed("the name of a file")]
-Footage = Annotated[str, AfterValidator(_file_name), allowed("a file, a folder or a pattern")]
-ModelRef = Annotated[
-    str, AsText, AfterValidator(_possible_path), allowed("the name or the file of a model")
-]
-SecretRef = Annotated[
-    Secret, PlainValidator(_secret), PlainSerializer(str, return_type=str), allowed(HOW_TO_WRITE)
-]
+FileName = Annotated[str, after(_file_name), allowed("the name of a file")]
+Prefix = Annotated[str, AsText, after(_prefix), allowed("a topic such as homeassistant")]
+PromFile = Annotated[str, after(_prom_file), allowed("the name of a file ending in .prom")]
+RepositoryAddress = Annotated[str, after(_repository), allowed(ADDRESS)]
+ExistingFile = Annotated[str, after(_existing_file), allowed("the name of a file")]
+Footage = Annotated[str, after(_file_name), allowed("a file, a folder or a pattern")]
+ModelRef = Annotated[str, AsText, after(_possible_path), allowed("the name or the file of a model")]
+SecretRef = Annotated[Secret, instead(_secret), allowed(HOW_TO_WRITE)]

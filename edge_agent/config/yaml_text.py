@@ -9,6 +9,7 @@ can. Read `schema.py` next.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
@@ -81,8 +82,12 @@ class Tree:
     faults: tuple[Fault, ...]
 
 
+@functools.lru_cache(maxsize=8)
 def parse(text: str) -> Tree:
-    """Plain dicts, lists, strings, numbers, booleans and None; never raises for the text."""
+    """Plain dicts, lists, strings, numbers, booleans and None; never raises for the text.
+
+    A start asks for the same texts several times. Nobody changes what is in a tree.
+    """
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

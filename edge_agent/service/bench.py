@@ -19,6 +19,7 @@ from typing import Any
 
 from edge_agent.bundles.find import find
 from edge_agent.bundles.manifest import SignalInput
+from edge_agent.config.known import part_of
 from edge_agent.config.schema import Config
 from edge_agent.errors import UsageError
 from edge_agent.frozen import frozen
@@ -246,7 +247,7 @@ def _site(model: str, *, signal: bool) -> Config:
         "gate": {"max_fps": 0.0, "motion": False},
         **(signals if signal else pictures),
     }
-    return Config.model_validate({"sources": {PIPELINE: kind}, "pipelines": {PIPELINE: pipeline}})
+    return part_of(Config, {"sources": {PIPELINE: kind}, "pipelines": {PIPELINE: pipeline}})
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from edge_agent.bundles.bundle import Bundle
+from edge_agent.config.known import part_of
+from edge_agent.config.part import Invalid
 from edge_agent.config.schema import SignalSource
 from edge_agent.config.signal_uri import FILES, parse
 from edge_agent.config.wording import printable
@@ -62,10 +62,8 @@ def _signal_config(written: Any, beside: Path) -> SignalSource | None:
     if written.get("kind") != "signal":
         return None
     try:
-        return SignalSource.model_validate(
-            {**written, "username": None, "password": None}, context={"beside": beside}
-        )
-    except ValidationError:
+        return part_of(SignalSource, {**written, "username": None, "password": None}, beside)
+    except Invalid:
         return None
 
 

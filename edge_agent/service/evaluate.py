@@ -80,12 +80,12 @@ def twin(bundle: Bundle, other: str, state: Path) -> Bundle:
             )
         return found
     ours, theirs = _frames_input(bundle.model), _frames_input(place.path)
-    wanted = bundle.manifest.input.model_copy(update={"quantization": None})
+    wanted = replace(bundle.manifest.input, quantization=None)
     stored = isinstance(wanted, ImageInput) and wanted.normalize == "none"
     if stored and ours and theirs and ours.scales and not theirs.scales:
-        wanted = wanted.model_copy(update={"normalize": _in_real_numbers(ours)})
-    manifest = bundle.manifest.model_copy(
-        update={"sha256": sha256_of(place.path), "requires": Requires(), "input": wanted}
+        wanted = replace(wanted, normalize=_in_real_numbers(ours))
+    manifest = replace(
+        bundle.manifest, sha256=sha256_of(place.path), requires=Requires(), input=wanted
     )
     return replace(bundle, model=place.path, manifest=manifest, shipped=False)
 

@@ -23,6 +23,7 @@ from edge_agent.bundles.find import Kind, Place, locate_file
 from edge_agent.bundles.guess import Wish
 from edge_agent.bundles.shipped import shipped_folders
 from edge_agent.bundles.unpack import unpacked
+from edge_agent.config.part import plain
 from edge_agent.engines import Plan, available, version
 from edge_agent.engines.choice import choose
 from edge_agent.engines.measure import Measurement, kept, measure, save
@@ -270,7 +271,7 @@ def _is_whole(folder: Path) -> bool:
 
 def _slot(bundle: Bundle, state: Path) -> tuple[str, str]:
     """Version and folder name. A bare model gets the next number, or that of the very same one."""
-    said = bundle.manifest.model_dump(mode="json", exclude={"version", "requires", "source"})
+    said = plain(bundle.manifest, without=("version", "requires", "source"))
     content = json.dumps([said, bundle.labels], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     version = bundle.manifest.version
@@ -284,7 +285,7 @@ def _slot(bundle: Bundle, state: Path) -> tuple[str, str]:
 
 def _manifest(bundle: Bundle, passed: Passed, version: str) -> dict[str, Any]:
     """What is written: a publisher's word stays as it is, a bare model gets what was seen."""
-    manifest = bundle.manifest.model_dump(mode="json", exclude_none=True)
+    manifest = plain(bundle.manifest, nulls=False)
     if bundle.bare:
         manifest["version"] = version
         manifest["labels"] = LABELS

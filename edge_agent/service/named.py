@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from edge_agent.config.camera_uri import SCHEMES, is_device
+from edge_agent.config.part import Invalid
 from edge_agent.config.schema import Config
 from edge_agent.config.schema import Source as SourceConfig
 from edge_agent.config.signal_uri import KINDS
@@ -58,15 +57,17 @@ def direct(text: str, rate_hz: float | None = None) -> SourceConfig:
         if written["kind"] != "signal":
             raise UsageError(f"{printable(text)} is no signal and has no rate_hz")
         written["rate_hz"] = rate_hz
-    reads: TypeAdapter[SourceConfig] = TypeAdapter(SourceConfig)
+    from edge_agent.config.judging import judge  # loads pydantic
+
     try:
-        return reads.validate_python(written, context={"beside": Path.cwd()})
-    except ValidationError as fault:
-        about = fault.errors(include_url=False, include_input=False)[0]
+        found: SourceConfig = judge(SourceConfig, written, {"beside": Path.cwd()})
+    except Invalid as fault:
+        about = fault.errors[0]
         sentence = str(about.get("ctx", {}).get("error") or about["msg"])
         raise UsageError(
             f"it cannot be read as it stands: {sentence}", "write it into a configuration: -c FILE"
         ) from None
+    return found
 
 
 def _kind(text: str) -> str:

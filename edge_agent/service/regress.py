@@ -36,8 +36,8 @@ class Candidate:
     def resolved(self) -> Config:
         pipelines = dict(self.config.pipelines)
         for name, model in self.models.items():
-            pipelines[name] = pipelines[name].model_copy(update={"model": model})
-        return self.config.model_copy(update={"pipelines": pipelines})
+            pipelines[name] = replace(pipelines[name], model=model)
+        return replace(self.config, pipelines=pipelines)
 
 
 @frozen

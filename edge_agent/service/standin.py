@@ -9,6 +9,7 @@ configuration: the one that held before. A reload by a person gives each another
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edge_agent.bundles.bundle import Bundle, open_bundle
@@ -62,11 +63,10 @@ def stand_in(config: Config, state: Path, beside: Path, marker: Marker) -> Stood
                 del pipelines[name]
             else:
                 model = str(other.instead.folder)
-                pipelines[name] = pipelines[name].model_copy(update={"model": model})
+                pipelines[name] = replace(pipelines[name], model=model)
     used = {pipeline.source for pipeline in pipelines.values()}
     sources = {name: each for name, each in config.sources.items() if name in used or not notices}
-    update = {"pipelines": pipelines, "sources": sources}
-    return StoodIn(config.model_copy(update=update), tuple(notices))
+    return StoodIn(replace(config, pipelines=pipelines, sources=sources), tuple(notices))
 
 
 def config_notice(path: Path, since: float) -> Notice:

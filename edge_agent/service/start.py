@@ -25,6 +25,7 @@ from edge_agent.config.schema import Config
 from edge_agent.errors import EdgeError, UsageError
 from edge_agent.policy.ota import Step
 from edge_agent.service.check import check
+from edge_agent.service.known import keep
 from edge_agent.service.marker import Marker
 from edge_agent.service.overlay import overlay, policies_document
 from edge_agent.service.resume import begin, begin_policies, resume, resume_policies
@@ -120,6 +121,7 @@ class Start:
             raise
         finally:
             self.marker.running(self._sha)
+        keep(self._state)
 
     @property
     def blamed(self) -> str:
@@ -136,6 +138,7 @@ class Start:
     def running(self) -> None:
         """Everything is at work."""
         self.marker.running(self._sha)
+        keep(self._state)
 
     def look(self) -> None:
         """From time to time: has it held for long enough?"""

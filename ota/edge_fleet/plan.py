@@ -12,20 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
-
+from edge_agent.config.annotations import after, allowed, before, bounds
+from edge_agent.config.judging import judge
 from edge_agent.config.lookup import items, text
 from edge_agent.config.one_file import Sort
+from edge_agent.config.part import Part, key, keys_of, plain
 from edge_agent.config.policy import FolderName, Version
-from edge_agent.config.schema import Part, key
-from edge_agent.config.values import AsText, Name, Text, allowed
+from edge_agent.config.values import AsText, Name, Text
 from edge_agent.config.wording import closest, did_you_mean, quoted, shown
 from edge_agent.config.yaml_text import Fault, Marks
 from edge_agent.config.yaml_text import Path as Where
+from edge_agent.frozen import frozen_by_name
 from edge_agent.policy.guardrails import NAMES
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Shadowing, Stage, State
 
 if TYPE_CHECKING:
+    from pydantic import ValidationInfo
+
     from edge_fleet.repository import Target
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -63,17 +66,18 @@ def _guardrail(value: str, info: ValidationInfo) -> str:
     return value
 
 
-Id = Annotated[str, AsText, AfterValidator(_id), allowed(_ID_ALLOWED)]
+Id = Annotated[str, AsText, after(_id), allowed(_ID_ALLOWED)]
 #: How many devices may fail before it counts: a number, or "2%" of those that came to an end.
-Limit = Annotated[int | str, BeforeValidator(_limit), allowed(_LIMIT)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Whole = Annotated[int, Field(ge=1)]
-GuardrailName = Annotated[str, AfterValidator(_guardrail), allowed(_GUARDRAILS)]
+Limit = Annotated[int | str, before(_limit), allowed(_LIMIT)]
+Percent = Annotated[float, bounds(ge=0, le=100)]
+Whole = Annotated[int, bounds(ge=1)]
+GuardrailName = Annotated[str, after(_guardrail), allowed(_GUARDRAILS)]
 
 
+@frozen_by_name
 class AtLeast(Part):
     devices: Whole = key("So many of those who came with this stage must have succeeded.", 1)
-    hours: Annotated[float, Field(gt=0, le=10_000)] = key("The stage lasts at least so long.")
+    hours: Annotated[float, bounds(gt=0, le=10_000)] = key("The stage lasts at least so long.")
     percent: Percent = key(
         "Of those who came with it, known to the desk, so many percent must have succeeded; "
         "0: who is silent holds nothing up.",
@@ -81,6 +85,7 @@ class AtLeast(Part):
     )
 
 
+@frozen_by_name
 class StagePlan(Part):
     name: Name = key("Unique in its plan.")
     mode: Literal["shadow", "charge"] = key(
@@ -92,20 +97,24 @@ class StagePlan(Part):
     at_least: AtLeast = key("What it takes to go on.")
 
 
+@frozen_by_name
 class Shadow(Part):
     every: Whole = key("Every n-th inferred frame is compared.", 10)
     frames: Whole = key("So many are compared.", 500)
 
 
+@frozen_by_name
 class Probation(Part):
-    minutes: Annotated[float, Field(gt=0, le=100_000)] = key("Then it is committed.", 60.0)
+    minutes: Annotated[float, bounds(gt=0, le=100_000)] = key("Then it is committed.", 60.0)
 
 
+@frozen_by_name
 class Tolerate(Part):
     rolled_back: Limit = key("More devices that went back abort the rollout.", 0)
     refused: Limit = key("More devices that would not take it pause the rollout.", 0)
 
 
+@frozen_by_name
 class Plan(Part):
     """One file."""
 
@@ -117,11 +126,11 @@ class Plan(Part):
     stages: tuple[StagePlan, ...] = key("One after the other.", min_length=1, strict=False)
     shadow: Shadow = key("How much a shadow stage compares.", Shadow())
     probation: Probation = key("How long a device watches it in charge.", Probation())
-    guardrails: dict[GuardrailName, Annotated[float, Field(ge=0)]] = key(
+    guardrails: dict[GuardrailName, Annotated[float, bounds(ge=0)]] = key(
         "Numbers that must not exceed these; `least_…` must not fall below.", {}
     )
     tolerate: Tolerate = key("How many devices may fail.", Tolerate())
-    silent_after_h: Annotated[float, Field(gt=0, le=10_000)] = key(
+    silent_after_h: Annotated[float, bounds(gt=0, le=10_000)] = key(
         "Who began and was not heard of for so long holds nothing up any more.", 24.0
     )
 
@@ -169,12 +178,14 @@ def order(plan: Plan, target: Target, serial: int) -> Rollout:
 
 def document(plan: Plan) -> dict[str, Any]:
     """As it is kept with its rollout; `remembered` reads it."""
-    return plan.model_dump(mode="json")
+    document: dict[str, Any] = plain(plan)
+    return document
 
 
 def remembered(data: Any) -> Plan:
     """A plan as it was taken, whichever guardrails devices judge by now. Raises ValueError."""
-    return Plan.model_validate(data, context=_KEPT)
+    plan: Plan = judge(Plan, data, _KEPT)
+    return plan
 
 
 def load_plan(path: Path) -> Plan:
@@ -209,7 +220,7 @@ def _faults(data: object, marks: Marks) -> Iterator[Fault]:
 
 def _may_be_meant(part: dict[Any, Any], words: tuple[str, ...], of: type[Part]) -> bool:
     """Whether a key that nobody knows stands there for one of these."""
-    known = tuple(of.model_fields)
+    known = keys_of(of)
     guesses = [closest(str(word), known) for word in part if word not in known]
     return any(guess is None or guess in words for guess in guesses)
 

@@ -13,8 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from edge_agent.bundles.shipped import shipped_folders
 
 #: A broker's, a television's, a desk's and a doctor's: none of it judges a picture.
@@ -37,6 +35,10 @@ pipelines:
     gate: {max_fps: 0, motion: false}
     rules: [{name: anything, min_score: 0.05}]
 """
+
+
+#: What judges a configuration: it was found right at the start before.
+NOT_AGAIN = ("pydantic", "pydantic_core", "annotated_types", "edge_agent.config.judging")
 
 
 def loaded_before_the_first_event(folder: Path) -> set[str]:
@@ -62,10 +64,29 @@ def loaded_before_the_first_event(folder: Path) -> set[str]:
 def test_run_loads_nothing_that_the_first_frame_does_not_need(tmp_path: Path) -> None:
     loaded = loaded_before_the_first_event(tmp_path)
     assert "edge_agent.pipeline.step" in loaded  # the list is one
-    unwanted = {
-        name for name in loaded for no in NOT_YET if name == no or name.startswith(f"{no}.")
-    }
-    assert unwanted == set()
+    assert of(loaded, NOT_YET) == set()
+    assert of(loaded, NOT_AGAIN) != set()
+    again = loaded_before_the_first_event(tmp_path)
+    assert "edge_agent.pipeline.step" in again
+    assert of(again, (*NOT_YET, *NOT_AGAIN)) == set()
+    for words in (["status"], ["events", "list"]):
+        command = [*words, "-c", tmp_path / "config.yaml", "--state", tmp_path / "state"]
+        assert of(loaded_by(*command), NOT_AGAIN) == set()
+
+
+def of(loaded: set[str], modules: tuple[str, ...]) -> set[str]:
+    return {name for name in loaded for each in modules if f"{name}.".startswith(f"{each}.")}
+
+
+def loaded_by(*words: str | Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "edge_agent", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "edge_agent.config.load" in done.stderr, done.stderr
+    return set(re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE))
 
 
 def test_the_uplink_is_made_without_paho_or_tls() -> None:
@@ -80,14 +101,12 @@ def test_the_uplink_is_made_without_paho_or_tls() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("kind", ["Gate", "Masks", "Device"])
-def test_a_part_that_is_left_out_builds_no_schema(kind: str) -> None:
-    """pydantic builds what it needs when a value comes: a default needs nothing."""
+def test_what_can_be_written_is_described_without_pydantic() -> None:
+    """A configuration that is known needs its types alone."""
     program = (
-        f"from edge_agent.config.schema import {kind}, Config\n"
-        f"made = {kind}.model_construct()\n"
-        f"assert not {kind}.__pydantic_complete__ and not Config.__pydantic_complete__\n"
-        f"assert made == {kind}.model_validate({{}})\n"
+        "import sys, edge_agent.config.effective, edge_agent.bundles.find\n"
+        "import edge_agent.service.check\n"
+        "sys.exit(', '.join({'pydantic', 'pydantic_core'} & set(sys.modules)) or None)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60

@@ -21,7 +21,9 @@ from edge_agent.config.explain import (
     resolve_id,
     worst_time_to_alert,
 )
+from edge_agent.config.known import part_of
 from edge_agent.config.load import Loaded, load
+from edge_agent.config.part import keys_of
 from edge_agent.config.rules import FORMS, rule_spec
 from edge_agent.config.schema import Config, Rule, RuleKeys
 from edge_agent.errors import UsageError
@@ -35,6 +37,14 @@ from edge_agent.types import Box, Detection, Priority, Track
 
 HASH = "0" * 64
 GATE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
+
+
+def _rule(name: str = "a", **stated: object) -> Rule:
+    return part_of(Rule, {"name": name, **stated})
+
+
+def _defaults(**stated: object) -> RuleKeys:
+    return part_of(RuleKeys, stated)
 
 
 def _config(loaded: Loaded) -> Config:
@@ -128,42 +138,42 @@ def test_for_a_switch_the_gate_settles_whatever_moved(pipeline: Callable[[str], 
 
 
 def test_the_schema_has_the_keys_and_the_defaults_of_the_core() -> None:
-    plain = rule_spec(Rule(name="a"), RuleKeys())
+    plain = rule_spec(_rule(), RuleKeys())
     assert plain == RuleSpec("a")
-    assert set(Rule.model_fields) == {field.name for field in fields(RuleSpec)}
-    for name, stated in RuleKeys.model_fields.items():
-        spelled = rule_spec(Rule(name="a", **{name: stated.get_default()}), RuleKeys())
+    assert set(keys_of(Rule)) == {field.name for field in fields(RuleSpec)}
+    for name in keys_of(RuleKeys):
+        spelled = rule_spec(_rule(**{name: getattr(RuleKeys(), name)}), RuleKeys())
         assert spelled == RuleSpec("a"), name
 
 
 def test_a_rule_takes_the_defaults_and_its_own_keys_win() -> None:
-    defaults = RuleKeys(label="person", cooldown_s=60, priority="alert", zone="gate")
-    rule = Rule(name="a", cooldown_s=5, zone=None)
+    defaults = _defaults(label="person", cooldown_s=60, priority="alert", zone="gate")
+    rule = _rule(cooldown_s=5, zone=None)
     assert rule_spec(rule, defaults) == RuleSpec(
         "a", label="person", cooldown_s=5.0, priority=Priority.ALERT
     )
 
 
 def test_a_default_that_means_nothing_to_a_kind_of_rule_is_not_taken_by_it() -> None:
-    defaults = RuleKeys(zone="gate", dwell_s=2, confirm=(3, 5), cooldown_scope="track")
-    crossing = rule_spec(Rule(name="a", line="door"), defaults)
+    defaults = _defaults(zone="gate", dwell_s=2, confirm=(3, 5), cooldown_scope="track")
+    crossing = rule_spec(_rule(line="door"), defaults)
     assert crossing == RuleSpec("a", line="door", confirm=(3, 5), cooldown_scope="track")
-    level = rule_spec(Rule(name="b", score_above=0.5), defaults)
+    level = rule_spec(_rule("b", score_above=0.5), defaults)
     assert level == RuleSpec("b", score_above=0.5)
 
 
 def test_a_switch_takes_what_means_something_to_it() -> None:
-    defaults = RuleKeys(zone="gate", dwell_s=2, confirm=(3, 5), cooldown_s=60, count=4)
-    switch = rule_spec(Rule(name="a", switched=True), defaults)
+    defaults = _defaults(zone="gate", dwell_s=2, confirm=(3, 5), cooldown_s=60, count=4)
+    switch = rule_spec(_rule(switched=True), defaults)
     assert switch == RuleSpec("a", switched=True, confirm=(3, 5), cooldown_s=60.0)
-    off = rule_spec(Rule(name="a", switched=False), RuleKeys(switched=True, count=4))
+    off = rule_spec(_rule(switched=False), _defaults(switched=True, count=4))
     assert off == RuleSpec("a", count=4)
 
 
 def test_a_rule_that_says_its_kind_does_not_take_another_from_the_defaults() -> None:
-    defaults = RuleKeys(count=5, dwell_s=2)
-    assert rule_spec(Rule(name="a"), defaults) == RuleSpec("a", count=5, dwell_s=2.0)
-    assert rule_spec(Rule(name="b", absent_s=60), defaults) == RuleSpec("b", absent_s=60.0)
+    defaults = _defaults(count=5, dwell_s=2)
+    assert rule_spec(_rule(), defaults) == RuleSpec("a", count=5, dwell_s=2.0)
+    assert rule_spec(_rule("b", absent_s=60), defaults) == RuleSpec("b", absent_s=60.0)
 
 
 _VALUES: dict[str, st.SearchStrategy[object]] = {
@@ -197,7 +207,7 @@ def test_defaults_alone_never_make_a_rule_wrong(
     forms = [key for key in FORMS if defaults.get(key, False) is not False]
     if form is None and len(forms) > 1:
         return  # the defaults contradict one another: that is told
-    spec = rule_spec(Rule.model_validate({"name": "a", **own}), RuleKeys.model_validate(defaults))
+    spec = rule_spec(_rule(**own), part_of(RuleKeys, defaults))
     assert rule_fault(spec) is None
 
 

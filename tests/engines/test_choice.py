@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.engines import Plan, version
+from edge_agent.engines import RUNTIMES, EngineName, Plan, available, version
 from edge_agent.engines.choice import Here, choose
 from edge_agent.engines.measure import Kept, Measurement, board
 
@@ -120,3 +122,15 @@ def test_a_choice_obeys_what_is_fixed_and_is_at_most_a_tenth_slower_than_the_bes
         for plan, p50 in allowed.items()
         if p50 <= 1.10 * min(allowed.values())
     )
+
+
+@pytest.mark.parametrize("engine", sorted(RUNTIMES))
+def test_the_version_of_an_engine_is_the_one_that_pip_says(
+    engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine not in available():
+        pytest.skip("not installed here")
+    said = metadata.version(RUNTIMES[engine][1])
+    assert version(engine) == said
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))  # another way of installing it
+    assert version(engine) == said

@@ -85,4 +85,4 @@ def test_a_device_obeys_what_the_desk_signed(depot: Depot, tmp_path: Path) -> No
         file = repository.fetch_path("policies/yard/3.yaml", tmp_path / "downloads")
     found = read_policy(file).value
     assert found is not None
-    assert found.pipelines["people"].model_fields_set == {"gate"}
+    assert found.pipelines["people"].stated == {"gate"}

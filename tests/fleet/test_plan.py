@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from desk import ROOT
 
+from edge_agent.config.judging import adapter
 from edge_agent.errors import UsageError
 from edge_agent.policy.rollout import Mode, State, parse, write
 from edge_fleet.plan import PLAN, Plan, document, load_plan, order, remembered
@@ -118,7 +119,7 @@ def test_one_slip_is_one_mistake(tmp_path: Path, old: str, new: str, said: list[
 
 def test_the_schema_of_a_plan_is_the_programs() -> None:
     written = json.loads((ROOT / "ota/plans/schema.json").read_text("utf-8"))
-    made = Plan.model_json_schema()
+    made = adapter(Plan).json_schema()
     assert written["properties"] == made["properties"]
     assert written["$defs"] == made["$defs"]
 

@@ -28,8 +28,8 @@ def stored(tmp_path: Path) -> Bundle:
     path = tmp_path / "stored.tflite"
     path.write_bytes(made.packed())
     bundle = open_bare(path)
-    pixels = bundle.manifest.input.model_copy(update={"normalize": "none"})
-    return replace(bundle, manifest=bundle.manifest.model_copy(update={"input": pixels}))
+    pixels = replace(bundle.manifest.input, normalize="none")
+    return replace(bundle, manifest=replace(bundle.manifest, input=pixels))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from edge_agent.config.known import part_of
 from edge_agent.config.schema import Config
 from edge_agent.host.clock import Clock
 from edge_agent.ports import Engine
@@ -62,7 +63,7 @@ def test_one_model_in_two_pipelines_is_loaded_once(tmp_path: Path) -> None:
         store.start()
         surroundings = Surroundings(Clock(), "UTC")
         house = House(tmp_path, store, surroundings, lambda: None, lambda part: None)
-        watch = Watch(Config.model_validate(TWO), tmp_path, house)
+        watch = Watch(part_of(Config, TWO), tmp_path, house)
         first, second = (runner.assembled for runner in watch.runners.values())
         assert first.engine is second.engine
         assert first.pipeline is not second.pipeline
@@ -88,7 +89,7 @@ def test_one_source_of_two_pipelines_is_read_once_in_replay(
         Scene, "picture", lambda self, index: painted.append(index) or paint(self, index)
     )
     wishes = Wishes(("first", "second"), Site(tmp_path, tmp_path))
-    done = replay("built-in:?seed=7&frames=12", "scene", Config.model_validate(TWO), wishes)
+    done = replay("built-in:?seed=7&frames=12", "scene", part_of(Config, TWO), wishes)
     frames = {name: part["frames"] for name, part in done.report["pipelines"].items()}
     assert [each["captured"] for each in frames.values()] == [12, 12]
     assert painted == list(range(12))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_agent.config.known import part_of
 from edge_agent.config.schema import Config
 from edge_agent.pipeline.schedule import Calendar
 from edge_agent.pipeline.step import Circumstances
@@ -37,7 +38,7 @@ def test_a_still_scene_of_a_thousand_frames_invokes_at_most_five_times(
     pictures = [np.clip(still + each, 0, 255).astype(np.uint8) for each in noise]
     with open_store(tmp_path / "store") as store:
         wishes = Wishes(("people",), Site(tmp_path, tmp_path))
-        runner = runner_of(Config.model_validate(SITE), "people", wishes, store)
+        runner = runner_of(part_of(Config, SITE), "people", wishes, store)
         around = Circumstances(Calendar(UTC))
         for index in range(1000):
             runner.account.offer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -189,7 +190,7 @@ def test_a_reload_may_change_target_and_floor(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.live(90, 70.0)
     assert site.rate("yard") == 10.0
-    changed = site.config.model_copy(update={"target_c": 60.0, "min_fps": 1.0})
+    changed = replace(site.config, target_c=60.0, min_fps=1.0)
     site.thermal.configure(changed)
     site.live(90, 70.0)
     assert (site.rate("gate"), site.rate("yard")) == (1.0, 1.0)
