@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -20,26 +19,15 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.frozen import frozen
 from edge_agent.policy import wire
 from edge_agent.policy.commands import failure
-from edge_agent.policy.correction import corrected
-from edge_agent.policy.envelope import Sender, encode, to_bytes
+from edge_agent.policy.envelope import Sender, to_bytes
 from edge_agent.types import Message
-from edge_agent.uplink.bell import Bell
-from edge_agent.uplink.home import Home
-from edge_agent.uplink.inbox import Inbox, Reply
+from edge_agent.uplink.inbox import Reply
 from edge_agent.uplink.lanes import Lanes
 from edge_agent.uplink.link import Answer, Disconnected, Packet
 from edge_agent.uplink.outbox import (
     URGENT,
-    Clock,
-    Identity,
-    Meter,
-    Outbox,
-    Pace,
-    Unmetered,
 )
-from edge_agent.uplink.refusals import Refusals
-from edge_agent.uplink.retained import Retained
-from edge_agent.uplink.suspects import Suspects
+from edge_agent.uplink.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from edge_agent.uplink.client import Session
@@ -48,85 +36,8 @@ log = logging.getLogger("edge_agent.uplink")
 
 #: MQTT 5, 3.4.2.1: nobody listens; not now, whatever the message; never, whatever the moment.
 _NO_SUBSCRIBERS, _QUOTA, _PAYLOAD_INVALID = 0x10, 0x97, 0x99
-
-
 #: Bytes of CONNECT and its answer beside what names the device; most of it is the last will.
 _CONNECT = 450
-
-
-class Outgoing:
-    """What is to leave and what is known of it, from one connection to the next."""
-
-    def __init__(
-        self,
-        identity: Identity,
-        outbox: Outbox,
-        clock: Clock,
-        pace: Pace,
-        inbox: Inbox | None = None,
-    ) -> None:
-        self.identity = identity
-        self.outbox = outbox
-        self.clock = clock
-        self.pace = pace
-        self.meter: Meter = Unmetered()
-        self.retained = Retained(pace.retained_every_s, pace.state_bytes)
-        self.refusals = Refusals(pace.refused, pace.tries)
-        self.suspects = Suspects(pace.tries)
-        self.unheard = 0  # sequenced messages that a broker took while nobody listened
-        self.bell = Bell()
-        self.inbox = inbox
-        self.home: Home | None = None  # Home Assistant, where it is to find us
-        if inbox is not None:
-            inbox.rings(self.bell.ring)
-        self._again = threading.Event()  # rows that were sent wait once more
-        self.sent = 0  # sequenced messages that a broker took
-        self.last_refusal: tuple[str, str] | None = None  # topic and reason
-        self._unsequenced = 0
-
-    def rewind(self) -> None:
-        """From any thread: rows that were sent wait once more."""
-        self._again.set()
-        self.bell.ring()
-
-    def take_rewind(self) -> bool:
-        again = self._again.is_set()
-        self._again.clear()
-        return again
-
-    def packet(self, message: Message, sender: Sender, now: float) -> Packet:
-        """`now` as others are told it; an unsequenced message is never late.
-
-        What was read from the outbox before a time server was heard is put right here.
-        """
-        known = self.clock.correction
-        if known.synced and message.clock == "unsynced" and message.boot == self.identity.boot:
-            message = corrected(message, known.offset)
-        topic = f"{self.identity.base}/{message.topic}"
-        now = message.time if message.seq is None else now
-        return Packet(topic, encode(message, sender, now), message.retain)
-
-    def unsequenced(self, topic: str, body: Mapping[str, Any]) -> Message:
-        """A retained message as of now."""
-        self._unsequenced += 1
-        return Message(
-            seq=None,
-            id=f"{topic}/{self.identity.boot}/{self._unsequenced}",
-            topic=topic,
-            qos=1,
-            retain=True,
-            time=self.clock.told(self.clock.now()),
-            body=body,
-            boot=self.identity.boot,
-            clock=self.clock.correction.word,
-        )
-
-    def status(self, word: str, session: int) -> Message:
-        """`online`, or `offline` (also the last will, hence no seq)."""
-        who = self.identity
-        body: dict[str, Any] = {"status": word, "boot": who.boot, "session": session}
-        body |= {"version": who.version, "site": who.site, "tags": dict(who.tags)}
-        return self.unsequenced("status", body)
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 The store and the host implement these by shape; the uplink imports neither. Rows leave the outbox
 only by `acknowledge` and, declared, by `give_up`, so a crash at any moment sends a row twice rather
-than never. Read `delivery.py` next.
+than never. Read `outgoing.py` next.
 """
 
 from __future__ import annotations

@@ -20,11 +20,12 @@ from edge_agent.policy.discovery import Discovered
 from edge_agent.policy.envelope import Sender
 from edge_agent.policy.vigil import Beat
 from edge_agent.uplink.connect import ConnectFailed, Connector
-from edge_agent.uplink.delivery import Delivery, Outgoing, log
+from edge_agent.uplink.delivery import Delivery, log
 from edge_agent.uplink.home import Home
 from edge_agent.uplink.inbox import Inbox
 from edge_agent.uplink.link import Broker, Disconnected, Packet
 from edge_agent.uplink.outbox import BudgetFacts, Clock, Identity, Outbox
+from edge_agent.uplink.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from edge_agent.uplink.client import Session
