@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from store_writes import ABOUT, WHY, draft, event
 
 from edge_agent.store.query import open_reader
 from edge_agent.store.record import Store, open_store
+from edge_agent.store.retention import Limits, Retention
 from edge_agent.store.rows import Batch, EventFilter, FramesRow, Judged, Opened
 from edge_agent.types import Event, Priority
 
@@ -66,6 +68,7 @@ def main() -> None:
         answers(state, given.events, given.rounds)
         starts(state, given.rounds)
         going_on(state, given.events)
+        retention(state, given.events)
 
 
 def answers(state: Path, events: int, rounds: int) -> None:
@@ -144,6 +147,54 @@ def going_on(state: Path, events: int) -> None:
                 took[name].append(time.perf_counter() - began)
     ratio = statistics.median(took["full"]) / statistics.median(took["young"])
     tell("an event in the full store / in a young one", ratio, 1.5)
+
+
+def retention(state: Path, events: int) -> None:
+    """The quota takes a tenth of the full store while events are written beside it, as the agent's
+    `keeper` does it; then a look at which nothing is due."""
+    with open_store(state) as store:
+        store.start()
+        now = event(events).opened + 3600
+        keeper = Retention(store.database, store.outbox, store.identity)
+        used = keeper.usage().used
+        roomy, tight = (Limits(int(share * used), 1e9, 1e9, 0) for share in (2.0, 0.9))
+        keeper.look(roomy, now)  # counts the pictures
+        waits: list[float] = []
+        over = threading.Event()
+
+        def writing() -> None:
+            number = 2 * events
+            while not over.wait(0.02):
+                began = time.perf_counter()
+                alert(store, number := number + 1)
+                waits.append(time.perf_counter() - began)
+
+        writer = threading.Thread(target=writing)
+        writer.start()
+        before, began = keeper.evicted, time.perf_counter()
+        while keeper.look(tight, now):
+            pass
+        spent = time.perf_counter() - began
+        over.set()
+        writer.join()
+        gone = (used - keeper.usage().used) / 1e6
+        print(f"{gone:.0f} MB evicted in {spent:.1f} s, {keeper.evicted - before} transactions")
+        tell(
+            "an event written while the quota evicts, the 99th of 100",
+            share(waits, 0.99),
+            100,
+            "ms",
+        )
+        began = time.perf_counter()
+        for _ in range(100):
+            keeper.look(roomy, now)
+        idle = (time.perf_counter() - began) * 10
+        tell("a look of retention at which nothing is due", idle, 10, "ms")
+
+
+def share(values: list[float], part: float) -> float:
+    """In milliseconds."""
+    return 1000 * sorted(values)[int(part * (len(values) - 1))]
 
 
 def alert(store: Store, number: int) -> None:

@@ -24,14 +24,16 @@ from edge_agent.store.rows import Draft, Identity
 
 #: So many summaries of one pipeline become one.
 FOLDED = 12
+#: Numbers of a table that one sweep looks through for a kind that no index knows.
+WINDOW = 5000
 
 
 @dataclass(slots=True)
 class Sweep:
     """One transaction's worth of eviction. `files`: evidence that goes once it is through.
 
-    `cursors` remember, per kind, how far earlier sweeps have looked: what they passed over is not
-    looked at again until the kind was found empty.
+    `cursors` remember, per kind, how far earlier sweeps have looked. `goes_on`: there is more
+    behind the window that this one looked through.
     """
 
     connection: sqlite3.Connection
@@ -40,28 +42,69 @@ class Sweep:
     batch: int
     cursors: dict[str, int] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    goes_on: bool = False
 
     def rows(self, kind: str, sql: str) -> list[tuple[Any, ...]]:
-        """The next rows of that kind; `sql` begins with the number that the cursor follows."""
+        """The next rows of a kind that an index leads to; `sql` begins with the number that the
+        cursor follows. What was passed over is looked at again once the kind was found empty."""
         values = {"after": self.cursors.get(kind, 0), "batch": self.batch}
         found = self.connection.execute(sql, values).fetchall()
         self.cursors[kind] = found[-1][0] if len(found) == self.batch else 0
         return found
 
+    def events(self, kind: str, columns: str, which: str) -> list[tuple[Any, ...]]:
+        """The next closed events of a kind in a window. At the end of the table the cursor waits
+        for what is open still; for what has been open for more than a window's worth of events,
+        until all of it is looked through again (`retention.py`)."""
+        found = self._window(kind, "events", "n", columns, f"closed IS NOT NULL AND {which}")
+        if not (found or self.goes_on):
+            (first,) = self.connection.execute(
+                "SELECT min(n) FROM events WHERE closed IS NULL"
+            ).fetchone()
+            end = self.cursors[kind]
+            if first is not None and first <= end:
+                self.cursors[kind] = max(first - 1, end - WINDOW)
+        return found
 
-#: Evicts a batch of one kind; whether there was anything.
+    def sent(self) -> list[tuple[Any, ...]]:
+        """The next messages that a broker took, in a window. Who lets a row be sent that was
+        looked at before lowers the cursor `SENT` (`retention.py`)."""
+        return self._window(SENT, "outbox", "seq", "", "sent IS NOT NULL")
+
+    def _window(
+        self, kind: str, table: str, number: str, columns: str, which: str
+    ) -> list[tuple[Any, ...]]:
+        first, last = self.connection.execute(
+            f"SELECT coalesce((SELECT min({number}) FROM {table}), 1),"
+            f" coalesce((SELECT max({number}) FROM {table}), 0)"
+        ).fetchone()
+        if table == "outbox":
+            last -= 1  # the newest carries the sequence and stays
+        after = max(self.cursors.get(kind, 0), first - 1)
+        until = min(after + WINDOW, last)
+        found = self.connection.execute(
+            f"SELECT {number}{columns} FROM {table} WHERE {which} AND {number} > ?"
+            f" AND {number} <= ? ORDER BY {number} LIMIT ?",
+            (after, until, self.batch),
+        ).fetchall()
+        self.cursors[kind] = found[-1][0] if len(found) == self.batch else until
+        self.goes_on = self.cursors[kind] < last
+        return found
+
+
+#: Names of cursors: messages that a broker took; events whose pictures are too old.
+SENT, AGED_EVIDENCE = "sent", "aged evidence"
+
+
+#: Evicts a batch of one kind; whether there was anything, or more is to be looked through.
 Evict: TypeAlias = Callable[[Sweep], bool]
 
 
 def sent_rows(sweep: Sweep) -> bool:
-    """Messages that a broker took, oldest first; the newest row carries the sequence and stays."""
-    rows = sweep.rows(
-        "sent",
-        "SELECT seq FROM outbox WHERE seq > :after AND sent IS NOT NULL"
-        " AND seq < (SELECT max(seq) FROM outbox) ORDER BY seq LIMIT :batch",
-    )
+    """Messages that a broker took, oldest first."""
+    rows = sweep.sent()
     sweep.connection.executemany("DELETE FROM outbox WHERE seq = ?", rows)
-    return bool(rows)
+    return bool(rows) or sweep.goes_on
 
 
 def low_evidence(sweep: Sweep) -> bool:
@@ -72,6 +115,8 @@ def low_evidence(sweep: Sweep) -> bool:
 def low_history(sweep: Sweep) -> bool:
     """Closed events that were no alerts; of ledger and local summaries as many rows."""
     found = _history(sweep, "priority <> 'alert'")
+    if sweep.goes_on and not found:
+        return True
     for table in ("frames", "summaries"):
         cursor = sweep.connection.execute(
             f"DELETE FROM {table} WHERE n IN (SELECT n FROM {table} ORDER BY n LIMIT"
@@ -120,7 +165,8 @@ def _on_clock_of(sweep: Sweep, boot: int, later: int, body: str) -> Mapping[str,
 
 def alert_history(sweep: Sweep) -> bool:
     """Pictures of closed alerts, then the events; their messages still wait."""
-    return _evidence(sweep, "priority = 'alert'") or _history(sweep, "priority = 'alert'")
+    which = "priority = 'alert'"
+    return _evidence(sweep, which) or _history(sweep, which) or sweep.goes_on
 
 
 def unsent_others(sweep: Sweep) -> bool:
@@ -194,17 +240,18 @@ def aged_evidence(sweep: Sweep, before: Before) -> bool:
     """
     found: list[tuple[Any, ...]] = []
     rows = sweep.connection.execute(
-        "SELECT n, evidence, closed, boot, opened FROM events WHERE n > ? ORDER BY n",
-        (sweep.cursors.get("aged evidence", 0),),
-    )
+        "SELECT n, evidence, closed, boot, opened FROM events WHERE n > ? ORDER BY n LIMIT ?",
+        (sweep.cursors.get(AGED_EVIDENCE, 0), WINDOW),
+    ).fetchall()
     for n, evidence, closed, boot, opened in rows:
         if (boot, opened) >= (before.boot, before.time) or len(found) == sweep.batch:
             break
-        sweep.cursors["aged evidence"] = n
+        sweep.cursors[AGED_EVIDENCE] = n
         if closed is not None and evidence != "[]":
             found.append((n, evidence))
-    rows.close()
-    return _forget_evidence(sweep, found)
+    else:
+        sweep.goes_on = len(rows) == WINDOW
+    return _forget_evidence(sweep, found) or sweep.goes_on
 
 
 def _older(time: str) -> str:
@@ -216,12 +263,8 @@ def _older(time: str) -> str:
 
 
 def _evidence(sweep: Sweep, which: str) -> bool:
-    rows = sweep.rows(
-        f"evidence {which}",
-        f"SELECT n, evidence FROM events WHERE closed IS NOT NULL AND evidence <> '[]' AND {which}"
-        " AND n > :after ORDER BY n LIMIT :batch",
-    )
-    return _forget_evidence(sweep, rows)
+    rows = sweep.events(f"evidence {which}", ", evidence", f"evidence <> '[]' AND {which}")
+    return _forget_evidence(sweep, rows) or sweep.goes_on
 
 
 def _forget_evidence(sweep: Sweep, rows: list[tuple[Any, ...]]) -> bool:
@@ -233,11 +276,7 @@ def _forget_evidence(sweep: Sweep, rows: list[tuple[Any, ...]]) -> bool:
 
 
 def _history(sweep: Sweep, which: str) -> bool:
-    rows = sweep.rows(
-        f"history {which}",
-        f"SELECT n, decision, evidence FROM events WHERE closed IS NOT NULL AND {which}"
-        " AND n > :after ORDER BY n LIMIT :batch",
-    )
+    rows = sweep.events(f"history {which}", ", decision, evidence", which)
     _delete_events(sweep, rows)
     return bool(rows)
 

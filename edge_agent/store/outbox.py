@@ -71,6 +71,7 @@ class Outbox:
         self._aside = Aside(database)
         self._unsent = Unsent(database)
         self._waiting: set[int] = set()  # acknowledged, not yet written
+        self._lowest_sent: int | None = None  # since somebody asked
         self._is_attended = False
         self.due = threading.Event()  # for whoever attends: acknowledgements are to be written
 
@@ -202,8 +203,16 @@ class Outbox:
         )
         return written
 
-    def forget(self, written: Iterable[int]) -> None:
+    def forget(self, written: Collection[int]) -> None:
         self._waiting.difference_update(written)
+        low = min(written, default=None)
+        if low is not None and (self._lowest_sent is None or low < self._lowest_sent):
+            self._lowest_sent = low
+
+    def take_lowest_sent(self) -> int | None:
+        """The lowest seq that was written as sent since somebody asked; None for none."""
+        low, self._lowest_sent = self._lowest_sent, None
+        return low
 
 
 def insert(connection: sqlite3.Connection, draft: Draft, boot: int) -> int:

@@ -19,7 +19,7 @@ from edge_agent.frozen import frozen
 from edge_agent.store import clocks, eviction, sparing
 from edge_agent.store.db import Database
 from edge_agent.store.disk import disk_errors, store_file
-from edge_agent.store.eviction import HARMLESS, PAINFUL, Evict, Sweep
+from edge_agent.store.eviction import AGED_EVIDENCE, HARMLESS, PAINFUL, SENT, Evict, Sweep
 from edge_agent.store.evidence import FOLDER
 from edge_agent.store.outbox import Outbox
 from edge_agent.store.rows import Identity
@@ -27,8 +27,11 @@ from edge_agent.store.rows import Identity
 MB = 1024 * 1024
 #: Eviction begins at the quota and ends below this share of it, so that it is not always at work.
 ENOUGH = 0.97
-#: Rows of a transaction; on a full disk, where the log has little room, fewer.
+#: Rows of a transaction; fewer of what somebody may miss, so that no more goes than has to, and
+#: on a full disk, where the log has little room.
 BATCH, SMALL_BATCH = 400, 40
+#: Bytes that are given back to the disk at a time: each free page moves another.
+GIVEN_BACK = 2 * MB
 #: The longest that one look works, seconds; what is left is done by the next.
 BUDGET_S = 0.5
 #: The floor of the disk takes no more than this share of the quota from us: others fill disks too.
@@ -101,6 +104,7 @@ class Retention:
         if moment - self._counted_at >= COUNT_EVERY_S:
             self._count()
             self._counted_at = moment
+            self._cursors = {key: n for key, n in self._cursors.items() if key == AGED_EVIDENCE}
         if moment - self._aged_at >= AGE_EVERY_S:
             if self._age(limits, now, until):
                 return True
@@ -124,25 +128,28 @@ class Retention:
 
     def _hold(self, limits: Limits, now: float, until: float) -> bool:
         usage = self.usage()
-        quota, kinds = limits.quota, HARMLESS + PAINFUL
+        quota, painful = limits.quota, True
         if usage.free < limits.floor:
             wanted = usage.on_disk - (limits.floor - usage.free)
             floor = max(wanted, int(LEAST * limits.quota))
             if floor < min(quota, usage.on_disk):
-                quota, kinds = floor, HARMLESS
+                quota, painful = floor, False
         busy = usage.used > quota
         while busy and usage.used > ENOUGH * quota:
             if clock.monotonic() > until:
                 return True
-            if not self._evict_first(kinds, now, BATCH):
+            if not (
+                self._evict_first(HARMLESS, now, BATCH)
+                or (painful and self._evict_first(PAINFUL, now, SMALL_BATCH))
+            ):
                 break
             usage = self.usage()
         if usage.on_disk > quota and usage.file > usage.live:
-            self._shrink(usage.on_disk - int(ENOUGH * quota))
+            return self._shrink(usage.on_disk - int(ENOUGH * quota))
         return False
 
     def _evict_first(self, kinds: tuple[Evict, ...], now: float, batch: int) -> bool:
-        """A batch of the first kind of which there is something."""
+        """A batch of the first kind of which there is something, or a look for one."""
         for evict in kinds:
             for _ in range(2):  # a cursor at the end finds nothing once, and begins anew
                 if self._sweep(evict, now, batch):
@@ -155,6 +162,7 @@ class Retention:
             try:
                 with self._database.transaction() as connection:
                     acknowledged = self._outbox.write_waiting(connection)
+                    self._look_again_from(self._outbox.take_lowest_sent())
                     sweep = Sweep(connection, self._identity, now, batch, self._cursors)
                     found = evict(sweep)
                     if not found:
@@ -167,14 +175,22 @@ class Retention:
         self.evicted += 1
         return True
 
-    def _shrink(self, wanted: int) -> None:
-        """Give free pages back to the disk; the file is cut at the next checkpoint."""
+    def _look_again_from(self, seq: int | None) -> None:
+        """This row was sent, and maybe more behind it."""
+        if seq is not None:
+            self._cursors[SENT] = min(self._cursors.get(SENT, 0), seq - 1)
+
+    def _shrink(self, wanted: int) -> bool:
+        """Give free pages back to the disk; the file is cut at the next checkpoint. Whether there
+        are more to give."""
         self._database.commit()
         with self._database.reading() as connection:
             (size,) = connection.execute("PRAGMA page_size").fetchone()
             # As a script: `execute` would take one step of it, which is one page.
-            connection.executescript(f"PRAGMA incremental_vacuum({wanted // size + 1})")
+            pages = min(wanted, GIVEN_BACK) // size + 1
+            connection.executescript(f"PRAGMA incremental_vacuum({pages})")
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return wanted > GIVEN_BACK
 
     # --- age -------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def replay(config: Path, video: Path, folder: Path, cores: set[int] | None = Non
         command,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
         preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores),
     )

@@ -16,7 +16,7 @@ from manager import Manager
 
 pytestmark = pytest.mark.slow
 HANGING = Path(__file__).parents[1] / "hanging.py"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 CONFIG = """\
 sources:
@@ -86,7 +86,7 @@ def test_a_disk_that_hangs_ends_the_process_which_starts_anew(
     site.hang.write_text("writer")
     eventually(lambda: site.manager.ends == [1], "the end", PATIENCE_S)
     eventually(lambda: site.delivers() == 2, "pictures again", PATIENCE_S)
-    assert site.manager.logged("db.py")  # whoever waited longest for the lock is told
+    assert site.manager.logged("database.py")  # whoever waited longest for the lock is told
 
 
 @pytest.mark.acceptance

@@ -24,7 +24,7 @@ from edge_agent.service.control import ask
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 ANOMALY = ROOT / "models" / "machine-anomaly"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 KILLED = -signal.SIGSEGV
 
 CONFIG = """\

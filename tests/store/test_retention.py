@@ -20,8 +20,9 @@ from edge_agent.policy.coverage import WATCHING, Stretch
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.envelope import Sender, encode
 from edge_agent.policy.summary import Window, WindowAccount, document
+from edge_agent.store import eviction
 from edge_agent.store.clocks import Reading
-from edge_agent.store.eviction import HARMLESS, PAINFUL, unsent_summaries
+from edge_agent.store.eviction import HARMLESS, PAINFUL, Sweep, unsent_summaries
 from edge_agent.store.record import Store, open_store
 from edge_agent.store.retention import MB, RESERVE, Limits, Retention
 from edge_agent.store.rows import Batch, CoverageRow, Draft, Opened
@@ -280,3 +281,78 @@ def test_a_full_disk_is_emptied_with_the_reserve(
         assert life.number == recorded + 20
     with closing(sqlite3.connect(state / "edge.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_what_one_sweep_looks_through_does_not_grow_with_the_store(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alerts are passed over in search of what nobody waits for."""
+    monkeypatch.setattr(eviction, "WINDOW", 100)
+
+    def most_steps(events: int) -> int:
+        """Of SQLite's machine in one sweep, until every harmless kind was found empty."""
+        made = [life.device.event(life.number + number) for number in range(events)]
+        life.number += events
+        life.store.record(Batch(opened=tuple(Opened(each, life.device.ABOUT) for each in made)))
+        closed = tuple(life.device.closed(each) for each in made)
+        life.store.record(Batch(closed=closed, messages=tuple(map(life.device.message, closed))))
+        most, cursors = 0, dict[str, int]()
+        for evict in HARMLESS:
+            goes_on = True
+            while goes_on:
+                with life.store.database.transaction() as connection:
+                    steps = _Steps(connection)
+                    goes_on = evict(Sweep(connection, life.store.identity, NOW, 40, cursors))
+                    most = max(most, steps.count())
+        return most
+
+    few = most_steps(300)
+    assert most_steps(5000) < 1.5 * few
+
+
+class _Steps:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection, self._seen = connection, 0
+        connection.set_progress_handler(self._step, 10)
+
+    def _step(self) -> int:
+        self._seen += 10
+        return 0
+
+    def count(self) -> int:
+        self._connection.set_progress_handler(None, 0)
+        return self._seen
+
+
+def test_what_is_sent_behind_the_search_is_found(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search for sent messages came to the end; then the oldest of all are sent."""
+    monkeypatch.setattr(eviction, "WINDOW", 10)
+    for _ in range(30):
+        life.alert()
+    harmless = replace(ROOMY, floor=1 << 60, quota=1 * MB)  # what nobody waits for
+    life.hold(harmless)
+    assert life.count("SELECT count(*) FROM outbox") == 60
+    first = life.store.outbox.pending(10)
+    life.store.outbox.acknowledge([each.seq for each in first if each.seq])
+    life.store.outbox.settle()
+    life.hold(harmless)
+    assert life.count("SELECT count(*) FROM outbox") == 50
+
+
+def test_an_event_that_closes_behind_the_search_goes_before_what_somebody_waits_for(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eviction, "WINDOW", 10)
+    for _ in range(30):
+        life.alert()
+    notice = life.device.event(life.number, priority=Priority.NOTICE)
+    life.store.record(Batch(opened=(Opened(notice, life.device.ABOUT),)))
+    life.number += 1
+    life.alert()
+    harmless = replace(ROOMY, floor=1 << 60, quota=1 * MB)
+    life.hold(harmless)
+    life.store.record(Batch(closed=(life.device.closed(notice),)))
+    life.hold(harmless)
+    assert life.count("SELECT count(*) FROM events WHERE priority = 'notice'") == 0
