@@ -29,9 +29,11 @@ MB = 1024 * 1024
 ENOUGH = 0.97
 #: Rows of a transaction; fewer of what somebody may miss, so that no more goes than has to, and
 #: on a full disk, where the log has little room.
-BATCH, SMALL_BATCH = 400, 40
+BATCH, SMALL_BATCH = 100, 40
 #: Bytes that are given back to the disk at a time: each free page moves another.
 GIVEN_BACK = 2 * MB
+#: Between two transactions, or whoever waits for the lock would hardly ever get it.
+BREATH_S = 0.002
 #: The longest that one look works, seconds; what is left is done by the next.
 BUDGET_S = 0.5
 #: The floor of the disk takes no more than this share of the quota from us: others fill disks too.
@@ -173,6 +175,7 @@ class Retention:
         for path in sweep.files:
             self._remove(self._state / path)
         self.evicted += 1
+        clock.sleep(BREATH_S)
         return True
 
     def _look_again_from(self, seq: int | None) -> None:
