@@ -4,7 +4,7 @@ The agent has hundreds of them. `dataclasses` writes and compiles six functions 
 a third of the time from the start to the first inference; most of those functions are never called
 in that time. Here the fields and slots are made by `dataclasses` itself, so `fields`, `replace`,
 `asdict` and `match` work as always; comparing, hashing and showing are the same few functions for
-every class; and a constructor is compiled when it is first looked at.
+every class; and a constructor is compiled when it is worth it.
 
 docs/decisions/0012-frozen.md says why. Rules: every field is in the comparison and in `repr` unless
 it says otherwise, as of a dataclass; `__post_init__` sets what it works out with
@@ -23,6 +23,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
+#: So many times a constructor is not worth being compiled.
+FEW = 8
 #: What makes it frozen; of the rest a class may have its own.
 _ALWAYS = ("__init__", "__setattr__", "__delattr__")
 
@@ -62,15 +64,48 @@ def _made(cls: type[T], *, by_name: bool) -> type[T]:
 
 
 class _Constructor:
-    """Stands for `__init__` until somebody looks at it, by a call or to read its signature."""
+    """Stands for `__init__` until somebody reads its signature, calls it wrongly, or often. What is
+    made a few times, as most is at a start, is spelled out: a tenth of what compiling takes.
+    """
 
     def __init__(self, made: Any) -> None:
         self._made = made
+        self._calls = 0
 
     def __get__(self, one: object, kind: type | None = None) -> Callable[..., None]:
+        self._calls += 1
+        if one is not None and self._calls <= FEW:
+            return MethodType(self._spell, one)
+        init = self._compile()
+        return init if one is None else MethodType(init, one)
+
+    def _compile(self) -> Callable[..., None]:
         init = _compiled(self._made)
         self._made.__init__ = init
-        return init if one is None else MethodType(init, one)
+        return init
+
+    def _spell(self, one: object, *values: Any, **named: Any) -> None:
+        """The same, field by field."""
+        given, made = dict(named), self._made
+        all_of = fields(made)
+        names = [each.name for each in all_of if each.init and not each.kw_only]
+        given.update(zip(names, values, strict=False))
+        right = len(values) <= len(names) and len(given) == len(values) + len(named)
+        for each in all_of:
+            if each.init and each.name in given:
+                value = given.pop(each.name)
+            elif each.default_factory is not MISSING:
+                value = each.default_factory()
+            elif each.default is not MISSING:
+                value = each.default
+            else:
+                right = right and not each.init
+                continue
+            object.__setattr__(one, each.name, value)
+        if given or not right:
+            self._compile()(one, *values, **named)  # it says what is wrong
+        elif hasattr(made, "__post_init__"):
+            one.__post_init__()  # type: ignore[attr-defined]
 
 
 def _compiled(made: Any) -> Callable[..., None]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.frozen import frozen, frozen_by_name
+from edge_agent.frozen import FEW, frozen, frozen_by_name
 
 standard = dataclass(frozen=True, slots=True)
 BOTH = pytest.mark.parametrize("kind", [frozen, standard], ids=["frozen", "dataclass"])
@@ -98,6 +98,34 @@ def test_what_is_given_and_what_is_not(kind: Callable[[type], type]) -> None:
             made(**wrong)
     with pytest.raises(TypeError):
         made(1, 0.5, [], "y", 1)  # `named` has to be named
+
+
+@BOTH
+def test_the_first_calls_are_as_all_others(kind: Callable[[type], type]) -> None:
+    made, often = plain(kind), plain(kind)
+    for _ in range(2 * FEW):
+        often(1)
+    for values, named in (
+        ((1,), {}),
+        ((1, 0.5), {"named": 3}),
+        ((), {"first": 1, "many": [2], "hidden": "y"}),
+        ((), {}),
+        ((1,), {"first": 1}),
+        ((1,), {"third": 3}),
+        ((1,), {"worked_out": 3}),
+        ((1, 2, 3, 4, 5), {}),
+    ):
+        assert tried(plain(kind), values, named) == tried(often, values, named)
+        assert tried(made, values, named) == tried(often, values, named)
+
+
+def tried(made: Any, values: tuple[Any, ...], named: dict[str, Any]) -> str:
+    """What comes of a call, or why nothing does."""
+    try:
+        one = made(*values, **named)
+    except TypeError as fault:
+        return str(fault)
+    return f"{one} {one.hidden} {one.worked_out}"
 
 
 @BOTH
