@@ -1,7 +1,9 @@
-"""The whole process on one screen: what `edge-agent run` starts, and in reverse order stops.
+"""The whole process: what `edge-agent run` starts, and in reverse order stops.
 
     hold the state directory - store - interrupted events - publisher - sources and pipelines -
     housekeeping - control socket - wait for SIGTERM
+
+What a reload replaces stands in `present.py`, what the running agent is asked in `requests.py`.
 
 Exit codes: 0 stopped as asked; 1 a part failed again and again, or a thread hangs, so that systemd
 starts it anew; 130 ctrl-C.
@@ -15,48 +17,45 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge_agent import __version__
 from edge_agent.config.commands import Allowed
 from edge_agent.config.explain import resolve_id
-from edge_agent.config.schema import Config
-from edge_agent.errors import EdgeError, UsageError
+from edge_agent.errors import UsageError
 from edge_agent.host.board import read_board
 from edge_agent.host.clock import Clock
 from edge_agent.host.systemd import Notifier
 from edge_agent.policy.documents import alert_document, dump
-from edge_agent.policy.rollout import Kind
 from edge_agent.policy.vigil import Late, Pulse
 from edge_agent.service.broker import broker_of
-from edge_agent.service.charge import CLI, COMMAND
+from edge_agent.service.charge import COMMAND
 from edge_agent.service.control import ControlServer
 from edge_agent.service.housekeeping import LOOK_S, Housekeeping
 from edge_agent.service.keeper import KEEPING, Keeper
 from edge_agent.service.opening import open_for_service
-from edge_agent.service.outlook import IDLE, Views, ota_document, policy_views, views
-from edge_agent.service.overlay import policies_document
 from edge_agent.service.policies import Policing
 from edge_agent.service.policies import Reach as PoliciesReach
+from edge_agent.service.present import LINGER_S, Around, Present
 from edge_agent.service.proof import Proof
+from edge_agent.service.requests import Parts, Requests
 from edge_agent.service.runner import STORING
 from edge_agent.service.scribe import Scribe
-from edge_agent.service.served import keep_served
 from edge_agent.service.spending import Spending
+from edge_agent.service.standin import StoodIn
 from edge_agent.service.start import Start
-from edge_agent.service.status import live_status
 from edge_agent.service.story import Story
 from edge_agent.service.supervisor import Group
 from edge_agent.service.surroundings import Surroundings
 from edge_agent.service.swap import Reach as SwapReach
-from edge_agent.service.swap import Swap, Wish, reason_of
+from edge_agent.service.swap import Swap
 from edge_agent.service.thermal import Thermal
 from edge_agent.service.timekeeper import start_clock
 from edge_agent.service.watch import STOP_S as WATCH_STOP_S
-from edge_agent.service.watch import House, Watch
+from edge_agent.service.watch import House
 from edge_agent.service.watchman import Threads, Watchman
 from edge_agent.store.rows import Draft, StoredEvent
 from edge_agent.types import Priority
@@ -76,7 +75,6 @@ STOP_S = 2.0
 SWAP_S = 4.0
 #: Since the stop was asked for, until a thread that still runs counts as hanging.
 ENDED_S = 4.5
-LINGER_S = 0.05
 #: Where a thread hangs somebody is blind: whatever can be saved is saved within this time.
 HURRY_S = 1.0
 #: Where the disk hangs nothing can be: what is under way at the broker gets a moment.
@@ -94,8 +92,7 @@ class Agent:
         self._state = state
         self._starting = Start(config_path, state)
         self._starting.resume()
-        self._config = self._starting.first()
-        self._started_with = self._config
+        self._config = self._starting.first()  # of the start; `present` knows that at work
         self._stop = threading.Event()
         self._code = 0
         self._hurried = False
@@ -105,9 +102,7 @@ class Agent:
         self._inbox: Inbox | None = None  # commands by MQTT, where any is allowed
         self._notifier = Notifier()
         self._reload_wanted = threading.Event()
-        self._reloading = threading.Lock()
         self._config_path = config_path
-        self._swapping = threading.Lock()  # held while sources and pipelines are replaced
 
     def run(self) -> int:
         """From start to stop; the exit code."""
@@ -123,7 +118,7 @@ class Agent:
         with open_for_service(self._state) as store:
             self._store = store
             stood_in = self._starting.begin(self._config)
-            self._config = self._started_with = stood_in.config
+            self._config = stood_in.config
             store.named(self._device())
             clock = Clock()
             start_clock(store, clock)
@@ -135,20 +130,19 @@ class Agent:
             self._house = self._new_house()
             proof = Proof(store, self._surroundings, self._house.covered)
             proof.resume()
-            beside = self._starting.beside
             self._story = Story(store, self._surroundings.now, self._house.committed)
             for step in self._starting.resumed:
                 self._story.tell(step)
-            self._watch = Watch(self._config, beside, self._house, stood_in.notices)
-            self._laid = self._starting.overlay.policies  # at work in it
+            self._present = self._new_present(stood_in)
             self._swap_of = self._new_swap()
             self._policing = self._new_policing()
             self._housekeeping = Housekeeping(
-                self._house, lambda: self._watch, self._publisher, proof, lost
+                self._house, lambda: self._present.watch, self._publisher, proof, lost
             )
             self._thermal = Thermal(
-                self._config.thermal, self._surroundings, lambda: self._watch.runners
+                self._config.thermal, self._surroundings, lambda: self._present.runners
             )
+            self._requests = self._new_requests()
             self._start()
             gc.enable()  # see cli/run.py
             try:
@@ -170,8 +164,7 @@ class Agent:
     def _start(self) -> None:
         self._uplink = Group("uplink", self._hopeless)
         self._upkeep = Group("upkeep", self._hopeless)
-        self._store.watching(self._watch.runners, self._surroundings.now())
-        self._watch.start()
+        self._present.start()
         self._upkeep.start("thermal", self._thermal.run, self._thermal.beat)
         if self._inbox is not None:
             self._upkeep.start("commands", self._inbox.run, self._inbox.beat)
@@ -179,9 +172,9 @@ class Agent:
         self._upkeep.start("models", self._swap_of.run, self._swap_of.beat)
         self._upkeep.start("policies", self._policing.run, self._policing.beat)
         self._upkeep.start("metrics", self._new_textfile().run)
-        control = ControlServer(self._state, self._handlers())
+        control = ControlServer(self._state, self._requests.handlers())
         self._upkeep.start("control", control.run, control.beat)
-        keeper = Keeper(self._house, self._state, lambda: self._config.store)
+        keeper = Keeper(self._house, self._state, lambda: self._present.config.store)
         self._upkeep.start("keeper", keeper.run, keeper.beat)
         self._upkeep.start("scribe", Scribe(self._store).run)
         # Last: what these load, the first frame does not wait for.
@@ -195,20 +188,21 @@ class Agent:
             __version__,
             identity.store,
             identity.boot,
-            len(self._watch.runners),
+            len(self._present.runners),
         )
 
     def _wait(self) -> None:
         watchman = Watchman(Threads(self._pulses, self._renew, self._give_up), self._notifier)
         while not self._stop.wait(watchman.pause_s):
-            if self._reload_wanted.is_set() and not self._reloading.locked():
+            if self._reload_wanted.is_set() and not self._present.is_reloading:
                 self._reload_wanted.clear()
                 # Aside, as for a client of the control socket: trying a model may take a minute.
-                threading.Thread(target=self._reload_on_signal, name="reload", daemon=True).start()
+                reload = self._present.reload_on_signal
+                threading.Thread(target=reload, name="reload", daemon=True).start()
             self._surroundings.standstill.beat(self._surroundings.now())
             watchman.look(time.monotonic())
             self._starting.look()
-            self._notifier.status(in_words(self._watch))
+            self._notifier.status(self._present.in_words())
         self._surroundings.standstill.rest()
 
     def _shut_down(self) -> None:
@@ -221,12 +215,11 @@ class Agent:
         self._notifier.stopping()
         if self._hurried:
             threading.Thread(target=_end_soon, args=(self._saves_s,), daemon=True).start()
-        # Never released: no reload any more. One that is stopping the parts does our work so far.
-        self._swapping.acquire(timeout=self._at_most(SWAP_S))
+        self._present.end(self._at_most(SWAP_S))
         steps: tuple[Callable[[], object], ...] = (
             lambda: self._upkeep.stop(self._at_most(STOP_S)),
-            lambda: self._watch.stop(self._at_most(WATCH_STOP_S)),
-            self._keep_served,
+            lambda: self._present.watch.stop(self._at_most(WATCH_STOP_S)),
+            self._present.keep_served,
             self._settle,
             lambda: self._publisher and self._publisher.hand_over(self._at_most(HAND_OVER_S)),
             lambda: self._uplink.stop(self._at_most(STOP_S)),
@@ -249,7 +242,7 @@ class Agent:
             os._exit(1)
 
     def _alive(self) -> tuple[str, ...]:
-        return (*self._upkeep.alive(), *self._watch.alive(), *self._uplink.alive())
+        return (*self._upkeep.alive(), *self._present.watch.alive(), *self._uplink.alive())
 
     def _settle(self) -> None:
         if self._housekeeping.settle():
@@ -259,10 +252,12 @@ class Agent:
         return min(seconds, HURRIED_STEP_S) if self._hurried else seconds
 
     def _pulses(self) -> tuple[Pulse, ...]:
-        return self._upkeep.pulses() + self._uplink.pulses() + self._watch.pulses()
+        return self._upkeep.pulses() + self._uplink.pulses() + self._present.watch.pulses()
 
     def _renew(self, name: str) -> bool:
-        return self._upkeep.renew(name) or self._uplink.renew(name) or self._watch.renew(name)
+        return (
+            self._upkeep.renew(name) or self._uplink.renew(name) or self._present.watch.renew(name)
+        )
 
     def _give_up(self, late: Late) -> None:
         self._hurried = True
@@ -299,8 +294,37 @@ class Agent:
             hopeless=self._hopeless,
             marker=self._starting.marker,
             spending=self._spending,
-            views=self._views,
+            views=lambda: self._requests.views(),
         )
+
+    def _new_present(self, stood_in: StoodIn) -> Present:
+        around = Around(
+            self._starting,
+            self._house,
+            self._notifier,
+            self._stop,
+            lambda: self._housekeeping.settle(),
+            lambda config: self._thermal.configure(config.thermal),
+        )
+        return Present(around, stood_in)
+
+    def _new_requests(self) -> Requests:
+        return Requests(
+            Parts(
+                self._house,
+                self._starting,
+                self._present,
+                self._publisher,
+                self._housekeeping,
+                self._swap_of,
+                self._policing,
+                lambda: self._updater,
+            )
+        )
+
+    def _is_held(self) -> bool:
+        ota = self._present.config.ota
+        return ota is not None and ota.hold
 
     def _new_swap(self) -> Swap:
         return Swap(
@@ -308,10 +332,10 @@ class Agent:
                 self._state,
                 self._config_path,
                 self._story,
-                lambda: self._watch,
-                self._rebuild,
+                lambda: self._present.watch,
+                self._present.rebuild,
                 lambda: self._surroundings.board.celsius,
-                lambda: self._config.ota is not None and self._config.ota.hold,
+                self._is_held,
             )
         )
 
@@ -324,16 +348,16 @@ class Agent:
         here = Here(
             self._state,
             (self._device(), self._config.device.tags),
-            lambda: None if self._config.ota is None else self._config.ota.window,
+            lambda: None if (ota := self._present.config.ota) is None else ota.window,
             lambda: self._surroundings.calendar.tz,
             lambda: self._surroundings.calendar.synced,
         )
         return Updater(
             UpdaterHouse(
                 here,
-                lambda: self._config,
+                lambda: self._present.config,
                 self._config_path,
-                lambda: self._watch,
+                lambda: self._present.watch,
                 self._swap_of,
                 self._policing,
                 self._story,
@@ -346,23 +370,20 @@ class Agent:
                 self._state,
                 self._config_path,
                 self._story,
-                lambda: self._watch,
-                self.reload,
+                lambda: self._present.watch,
+                self._present.reload,
                 lambda: self._starting.overlay.policies,
                 lambda: self._starting.blamed,
             )
         )
 
-    def _rebuild(self) -> None:
-        """Another model that no pipeline can go on with: all of them are started anew."""
-        watch = Watch(self._config, self._starting.beside, self._house, self._watch.notices)
-        self._replace(self._config, watch)
-
     def _new_textfile(self) -> Textfile:
         from edge_agent.service.metrics import Textfile
 
         now = self._surroundings.now()
-        return Textfile(self._state, lambda: self._watch, self.status, round(now, 3))
+        return Textfile(
+            self._state, lambda: self._present.watch, self._requests.status, round(now, 3)
+        )
 
     def _new_publisher(self, clock: Clock) -> Publisher | None:
         if self._config.mqtt is None:
@@ -390,13 +411,13 @@ class Agent:
             store=self._store,
             now=self._surroundings.now,
             told=self._surroundings.clock.told,
-            runners=lambda: self._watch.runners,
-            pause=self.pause,
-            resume=self.resume,
+            runners=lambda: self._present.runners,
+            pause=lambda pipeline: self._requests.pause(pipeline),
+            resume=lambda pipeline: self._requests.resume(pipeline),
             resent=self._resend,
-            check=lambda: self._updates().check_now(),
-            rollback=lambda args: self._rolled_back(args, COMMAND),
-            rollback_policy=lambda args: self._policy_back(args, COMMAND),
+            check=lambda: self._requests.updater().check_now(),
+            rollback=lambda args: self._requests.roll_back(args, COMMAND),
+            rollback_policy=lambda args: self._requests.roll_policy_back(args, COMMAND),
         )
         return Inbox(base, handlers(allowed, reach))
 
@@ -408,177 +429,7 @@ class Agent:
         board = read_board()
         return resolve_id(self._config.device.id, board.hostname, board.serial or "")
 
-    # --- what the control socket asks for --------------------------------------------------------
-
-    def _handlers(self) -> dict[str, Any]:
-        return {
-            "status": lambda args: self.status(),
-            "pause": lambda args: self.pause(args.get("pipeline")),
-            "resume": lambda args: self.resume(args.get("pipeline")),
-            "reload": lambda args: self.reload(),
-            "commit": lambda args: self.commit(),
-            "activate": self._activate,
-            "rollback": lambda args: self._rolled_back(args, CLI),
-            "ota-check": lambda args: self._updates().check_now(),
-            "ota-install": lambda args: self._updates().install(Path(str(args["path"]))),
-            "policy-activate": self._take_policy,
-            "policy-rollback": lambda args: self._policy_back(args, CLI),
-        }
-
-    def status(self) -> dict[str, Any]:
-        """`status/1` of the running agent."""
-        status = live_status(self._watch, self._store, self._surroundings, self._publisher)
-        written = self._housekeeping.written_mb_per_day
-        ota = ota_document(self._views(), self._state, self._config.ota)
-        return {**status, "written_mb_per_day": written, "ota": ota, **self._starting.told()}
-
-    def _views(self) -> Views:
-        """Of each model that came by its name: one by its folder is nobody's to change; and of the
-        policies."""
-        running = {
-            each.assembled.bundle.name: each.assembled.about.version
-            for each in self._watch.runners.values()
-            if each.assembled.spec.model == each.assembled.bundle.name
-        }
-        laid = {each["name"]: each["version"] for each in policies_document(self._starting.overlay)}
-        models, policies = (
-            IDLE if self._updater is None else self._updater.at_work(kind)
-            for kind in (Kind.MODEL, Kind.POLICY)
-        )
-        return Views(views(self._state, running, models), policy_views(self._state, laid, policies))
-
-    def commit(self) -> dict[str, Any]:
-        """Somebody is about to look at the database, or to write to it."""
-        self._store.database.commit()
-        return {}
-
-    def pause(self, pipeline: str | None) -> dict[str, Any]:
-        """Every frame of it is skipped as `paused` until `resume`."""
-        names = self._named(pipeline)
-        self._surroundings.pause(names)
-        log.info("paused pipelines=%s", ",".join(sorted(names)))
-        return {"paused": sorted(self._surroundings.paused)}
-
-    def resume(self, pipeline: str | None) -> dict[str, Any]:
-        names = self._named(pipeline)
-        self._surroundings.resume(names)
-        log.info("resumed pipelines=%s", ",".join(sorted(names)))
-        return {"paused": sorted(self._surroundings.paused)}
-
-    def _activate(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        wish = Wish(CLI, downgrade=bool(args.get("downgrade")))
-        bundle = self._swap_of.take(str(args["name"]), str(args["slot"]), wish)
-        return {"name": bundle.name, "version": bundle.manifest.version}
-
-    def _rolled_back(self, args: Mapping[str, Any], who: str) -> dict[str, Any]:
-        bundle = self._swap_of.back(str(args["name"]), reason_of(args, who))
-        return {"name": bundle.name, "version": bundle.manifest.version}
-
-    def _updates(self) -> Updater:
-        if self._updater is None:
-            raise EdgeError("the agent is still starting", "try again in a moment")
-        return self._updater
-
-    def _take_policy(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        wish = Wish(CLI, downgrade=bool(args.get("downgrade")))
-        kept = self._policing.take(str(args["name"]), str(args["slot"]), wish)
-        return {"name": kept.name, "version": kept.version}
-
-    def _policy_back(self, args: Mapping[str, Any], who: str) -> dict[str, Any]:
-        kept = self._policing.back(str(args["name"]), reason_of(args, who))
-        return {"name": str(args["name"]), "version": None if kept is None else kept.version}
-
-    def reload(self) -> dict[str, Any]:
-        """Read the configuration again; with a wrong one the last good one stays in charge.
-
-        Raises UsageError or Refused with what is wrong. Sources and pipelines are replaced; where
-        the broker or the identity changed, a restart is asked for.
-        """
-        if not self._reloading.acquire(blocking=False):
-            raise EdgeError("a reload is under way already", "try again when it has ended")
-        self._notifier.reloading()
-        try:
-            with self._starting.anew() as config:
-                kept = self._needs_restart(config)
-                watch = Watch(config, self._starting.beside, self._house)
-                self._replace(config, watch)
-        finally:
-            self._reloading.release()
-            self._notifier.ready()
-        log.info("reloaded pipelines=%d", len(watch.runners))
-        return {"pipelines": sorted(watch.runners), "needs_restart": kept}
-
-    def _replace(self, config: Config, watch: Watch) -> None:
-        """One at a time, and not once the agent stops: a stop keeps that lock for good, and who
-        asks may be a thread that it waits for."""
-        while not self._swapping.acquire(timeout=LINGER_S):
-            self._refuse_when_stopping()
-        try:
-            self._swap(config, watch)
-        finally:
-            self._swapping.release()
-
-    def _swap(self, config: Config, watch: Watch) -> None:
-        """Stop the old parts and start the new ones; not while the agent itself stops."""
-        self._refuse_when_stopping()
-        try:
-            self._watch.stop()
-            self._keep_served()
-            self._housekeeping.settle()
-        finally:  # whatever went wrong there: somebody must go on watching
-            self._refuse_when_stopping()
-            self._config, self._watch = config, watch
-            self._laid = self._starting.overlay.policies
-            self._thermal.configure(config.thermal)
-            self._surroundings.resume(self._surroundings.paused - frozenset(watch.runners))
-            self._watch.start()
-            self._note_watching()
-
-    def _keep_served(self) -> None:
-        keep_served(self._watch, self._laid, self._state)
-
-    def _note_watching(self) -> None:
-        """What a kill may take of new pipelines begins now; a full disk stops no reload."""
-        try:
-            self._store.watching(self._watch.runners, self._surroundings.now())
-        except EdgeError as refusal:
-            log.error("a kill may not declare new pipelines reason=%r", refusal.message)
-
-    def _refuse_when_stopping(self) -> None:
-        if self._stop.is_set():
-            raise EdgeError("the agent is stopping")
-
-    def _reload_on_signal(self) -> None:
-        """SIGHUP: nobody waits for an answer, so a mistake goes to the log."""
-        try:
-            self.reload()
-        except EdgeError as fault:
-            log.error("not reloaded, the last good configuration stays reason=%r", fault.message)
-        except Exception:
-            log.exception("not reloaded")
-
-    def _needs_restart(self, config: Config) -> list[str]:
-        """The keys that a reload does not apply."""
-        old = self._started_with
-        return [
-            key
-            for key, changed in (
-                ("device", old.device != config.device),
-                ("mqtt", old.mqtt != config.mqtt),
-                ("store.path", old.store.path != config.store.path),
-            )
-            if changed
-        ]
-
-    def _named(self, pipeline: str | None) -> frozenset[str]:
-        known = self._watch.runners
-        if pipeline is None:
-            return frozenset(known)
-        if pipeline not in known:
-            raise UsageError(
-                f"there is no pipeline {pipeline!r}", f"it runs: {', '.join(sorted(known))}"
-            )
-        return frozenset({pipeline})
+    # --- signals ---------------------------------------------------------------------------------
 
     def install_signals(self) -> None:
         """SIGTERM stops, ctrl-C stops with exit code 130, SIGHUP reloads. From the main thread."""
@@ -597,12 +448,6 @@ class Agent:
             return None
         body = dump(alert_document(event, stored.about))
         return Draft(f"{event.id}/close", "alert", event.closed, body, priority=0)
-
-
-def in_words(watch: Watch) -> str:
-    """What the agent does, in the one line of `systemctl status`."""
-    sources = (f"{name} {capture.facts.state}" for name, capture in watch.captures.items())
-    return f"{len(watch.runners)} pipelines; sources: {', '.join(sources)}"
 
 
 def _end_soon(within_s: float) -> None:

@@ -164,7 +164,7 @@ def test_a_policy_is_taken_back_from_afar(
     assert (back["ok"], back["data"]) == (True, {"policy": "night", "version": None})
     assert at_work() == []
     eventually(lambda: asker.updates == {"Model scene-detector"}, "its entity is gone", 60)
-    assert on_health() == {}
+    eventually(lambda: on_health() == {}, "no policy on health", 60)
     again = asker.ask("rollback", policy="night")["error"]
     assert again["message"] == "policy night is not in charge"
     assert running.stop()[0] == 0
