@@ -7,6 +7,7 @@ model misbehaves. Three cohorts by the tag `ring`.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 
 import rollout_desk
 import yard
+from board import Board
 from broker import free_port
 from paho.mqtt import publish
 
@@ -47,6 +49,7 @@ pipelines:
     rules:
 {rules}
 {mqtt}
+thermal: {{sysfs: "{sysfs}"}}
 ota: {{repository: "{repository}", root: "{root}", check_every_s: 60}}
 """
 PLAN = """\
@@ -129,6 +132,8 @@ class Agent:
         self.folder = folder / name
         self.folder.mkdir(parents=True)
         self.config, self.state = self.folder / "config.yaml", self.folder / "state"
+        # Each has a cool board of its own: all on one machine slow one another down.
+        self.board = Board(self.folder / "sysfs")
         self._orders, self._process = folder / "orders", process
         self.ends: list[int] = []
         self._over = threading.Event()
@@ -198,8 +203,10 @@ class Fleet:
             for place, ring in enumerate(rings)
         ]
         for agent in self.agents:
+            agent.board.zone(0, "cpu-thermal", 45.0)
             agent.config.write_text(
                 CONFIG.format(
+                    sysfs=agent.board.root,
                     name=agent.name,
                     ring=agent.ring,
                     fps=fps,
@@ -223,6 +230,7 @@ class Fleet:
 
     def look(self) -> None:
         """Have every device look at the repository now."""
+        self.breathe()
         publish.multiple(
             [
                 {"topic": f"edge/v1/{agent.name}/cmd/ota-check", "qos": 1,
@@ -232,6 +240,11 @@ class Fleet:
             hostname="127.0.0.1",
             port=self.port,
         )  # fmt: skip
+
+    def breathe(self) -> None:
+        """A sensor that says the same for ten minutes is taken for stuck."""
+        for agent in self.agents:
+            agent.board.heat(random.uniform(44.0, 46.0))
 
     def in_charge(self) -> dict[str, int]:
         """How many devices run which version."""

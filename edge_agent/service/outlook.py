@@ -45,11 +45,12 @@ class Ordered:
 
 @frozen
 class Compared:
-    """A candidate in the shadow: so many frames of so many."""
+    """A candidate in the shadow: so many frames of so many. `waits`: why there are no more now."""
 
     model: str
     frames: int
     of: int
+    waits: str = ""
 
 
 @frozen
@@ -184,6 +185,7 @@ def lines(name: str, of: Mapping[str, Any]) -> Iterable[str]:
         yield f"{name} {of['version']} on probation{by}{left}; else back to {back}"
     if of["candidate"] is not None:
         compared = f", {shadow['frames']} of {shadow['of']} frames compared" if shadow else ""
+        compared += f": {shadow['waits']}" if shadow and shadow["waits"] else ""
         yield f"{name} {of['candidate']} is a candidate{compared}"
     if ordered is not None:
         yield (
@@ -246,8 +248,10 @@ def _document(view: View) -> dict[str, Any]:
     }
 
 
-def _shadow(compared: Compared | None) -> dict[str, int] | None:
-    return None if compared is None else {"frames": compared.frames, "of": compared.of}
+def _shadow(compared: Compared | None) -> dict[str, Any] | None:
+    if compared is None:
+        return None
+    return {"frames": compared.frames, "of": compared.of, "waits": compared.waits}
 
 
 def _cut(text: str) -> str:

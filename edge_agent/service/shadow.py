@@ -71,6 +71,7 @@ class Shadow:
         self._done = done
         self.tally = Tally(pair.boxed, pair.labelled)
         self._since_last = 0
+        self._is_hot = False
         self._filled = threading.Condition()
         self._shown: Shown | None = None
         self._over = False
@@ -84,6 +85,11 @@ class Shadow:
         return self._shadowing.frames
 
     @property
+    def waits(self) -> str:
+        """Why no frame is compared at this moment; "" while they are."""
+        return "the board is hot" if self._is_hot else ""
+
+    @property
     def silent_s(self) -> float:
         """How long the candidate has been at work on one frame. Any thread may ask."""
         asked = self._asked
@@ -94,7 +100,8 @@ class Shadow:
         if outcome.skip is not None or self._over:
             return
         self._since_last += 1
-        if self._since_last < self._shadowing.every or around.point.level > 0:
+        self._is_hot = around.point.level > 0
+        if self._since_last < self._shadowing.every or self._is_hot:
             return
         if self._spent > GRACE_S + SHARE * (time.monotonic() - self._began):
             return

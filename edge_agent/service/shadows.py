@@ -81,7 +81,8 @@ class Shadows:
         bundle, shadows = self._bundle, [each.shadow for each in tuple(self._beside.values())]
         if bundle is None or not shadows:
             return None
-        return Compared(bundle.name, min(each.tally.frames for each in shadows), shadows[0].frames)
+        least = min(shadows, key=lambda shadow: shadow.tally.frames)
+        return Compared(bundle.name, least.tally.frames, least.frames, least.waits)
 
     def begin(self, bundle: Bundle, shadowing: Shadowing, guardrails: Mapping[str, float]) -> int:
         """Beside each pipeline of its name; how many there are. Raises Refused, NoRoom of the

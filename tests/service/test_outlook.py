@@ -77,6 +77,11 @@ def test_a_candidate_in_the_shadow_is_busy_and_counted(tmp_path: Path) -> None:
     valid(document, "status", "ota")
     (line,) = lines("yard", document["models"]["yard"])
     assert line == "yard 2 is a candidate, 12 of 30 frames compared"
+    hot = AtWork({}, {}, compared=Compared("yard", 12, 30, "the board is hot"))
+    document = ota_document(Views(views(tmp_path, {"yard": "1"}, hot), {}), tmp_path, None)
+    valid(document, "status", "ota")
+    (line,) = lines("yard", document["models"]["yard"])
+    assert line == "yard 2 is a candidate, 12 of 30 frames compared: the board is hot"
     assert stored_views(tmp_path).models["yard"].version == "1"
 
 
