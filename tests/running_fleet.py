@@ -20,7 +20,7 @@ from typing import Any
 
 import rollout_desk
 import yard
-from board import Board
+from board import SysBoard
 from broker import free_port
 from paho.mqtt import publish
 
@@ -133,7 +133,7 @@ class Agent:
         self.folder.mkdir(parents=True)
         self.config, self.state = self.folder / "config.yaml", self.folder / "state"
         # Each has a cool board of its own: all on one machine slow one another down.
-        self.board = Board(self.folder / "sysfs")
+        self.board = SysBoard(self.folder / "sysfs")
         self._orders, self._process = folder / "orders", process
         self.ends: list[int] = []
         self._over = threading.Event()
