@@ -18,6 +18,7 @@ from edge_agent.bundles.manifest_file import read_labels, read_manifest
 from edge_agent.config.part import plain
 from edge_agent.errors import Refused
 from edge_agent.frozen import frozen
+from edge_agent.policy.ota import Version
 from edge_agent.types import ModelSpec, Numbers, TensorSpec
 
 MODEL = "model.tflite"
@@ -42,6 +43,11 @@ class Bundle:
     @property
     def name(self) -> str:
         return self.manifest.name
+
+    @property
+    def what(self) -> Version:
+        """What tells it from other versions of its name."""
+        return Version(self.manifest.version, self.manifest.sha256)
 
     @property
     def bare(self) -> bool:

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from edge_agent.frozen import frozen
+from edge_agent.policy.ota import Version
 
 SCHEMA = "rollout/1"
 
@@ -76,6 +77,11 @@ class Rollout:
     probation_minutes: float = 60.0
     guardrails: Mapping[str, float] = field(default_factory=dict)
     allow_downgrade: bool = False
+
+    @property
+    def what(self) -> Version:
+        """What it orders."""
+        return Version(self.version, self.sha256)
 
     def mode_for(self, device: str, tags: Mapping[str, str]) -> Mode | None:
         """What a device is asked to do now; None when it is not (yet) a member."""

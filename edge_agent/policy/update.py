@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from edge_agent.frozen import frozen
+from edge_agent.policy.ota import Version
 from edge_agent.policy.rollout import Mode, Rollout, State
 
 #: Reasons for which an order comes to nothing on this device.
@@ -36,15 +37,17 @@ class Do(StrEnum):
 
 @frozen
 class Standing:
-    """How one model or policy stands on this device; identities are sha256 of the file."""
+    """How one model or policy stands on this device. A version may come with the same file and
+    only other labels or scores: that one is not in charge before it was charged."""
 
-    active: str | None = None
+    active: Version | None = None
     came_by: str | None = None  # the rollout that the active one came by; None: by hand
     on_probation: bool = False
-    candidate: str | None = None  # staged, not in charge
+    candidate: Version | None = None  # staged, not in charge
     shadowing: bool = False  # the candidate runs beside the active one
-    shadowed: frozenset[str] = frozenset()  # whose shadow has ended with a verdict
-    barred: frozenset[str] = frozenset()  # refused here, or went back with blame
+    shadowed: frozenset[Version] = frozenset()  # whose shadow has ended with a verdict
+    barred: frozenset[Version] = frozenset()  # refused here, or went back with blame
+    broken: frozenset[str] = frozenset()  # files (sha256) that are never taken again
     held: bool = False
 
 
@@ -70,12 +73,12 @@ def order(rollouts: Iterable[Rollout], who: Who, standing: Standing) -> Rollout 
 
 def next_act(rollout: Rollout, who: Who, standing: Standing, moment: Moment) -> Act:
     """What to do next about an order that counts."""
-    wanted = rollout.sha256
+    wanted = rollout.what
     if rollout.state is State.ABORTED:
         return _undo(rollout, standing)
     if standing.active == wanted:
         return Act(Do.NOTHING, "on probation" if standing.on_probation else "in charge")
-    if wanted in standing.barred:
+    if wanted in standing.barred or rollout.sha256 in standing.broken:
         return Act(Do.NOTHING, REFUSED)
     if moment.downgrade and not rollout.allow_downgrade:
         return Act(Do.NOTHING, DOWNGRADE)
@@ -94,15 +97,15 @@ def next_act(rollout: Rollout, who: Who, standing: Standing, moment: Moment) -> 
 
 def _counts(rollout: Rollout, who: Who, standing: Standing) -> bool:
     if rollout.state is State.ABORTED:
-        runs_it = standing.active == rollout.sha256 and standing.came_by == rollout.id
-        return runs_it or standing.candidate == rollout.sha256
+        runs_it = standing.active == rollout.what and standing.came_by == rollout.id
+        return runs_it or standing.candidate == rollout.what
     return rollout.mode_for(*who) is not None
 
 
 def _undo(rollout: Rollout, standing: Standing) -> Act:
-    if standing.active == rollout.sha256 and standing.came_by == rollout.id:
+    if standing.active == rollout.what and standing.came_by == rollout.id:
         return Act(Do.REVERT, f"rollout {rollout.id} was aborted")
-    if standing.candidate == rollout.sha256:
+    if standing.candidate == rollout.what:
         return Act(Do.DROP, f"rollout {rollout.id} was aborted")
     return Act(Do.NOTHING, f"rollout {rollout.id} was aborted")
 

@@ -164,11 +164,11 @@ def go_back(name: str, reason: Reason, state: Path, tell: Tell) -> Bundle:
         slots.change(state, name, by)
     bundle = in_charge(name, state)
     assert bundle is not None  # it was usable
-    gone = _version(leaving) or Version(version_of(leaving_slot), "")
+    gone = leaving.what if leaving else Version(version_of(leaving_slot), "")
     tell(
         Step(
             "model", name, gone, "rolled_back", reason.verdict, reason.who, reason.text,
-            reason.numbers, _version(bundle), order,
+            reason.numbers, bundle.what, order,
         )
     )  # fmt: skip
     return bundle
@@ -183,7 +183,7 @@ def commit(name: str, numbers: Mapping[str, float], state: Path, tell: Tell) -> 
     if bundle is not None and probation is not None:
         tell(
             Step(
-                "model", name, _of(bundle), "committed", Verdict.OK, PROBATION,
+                "model", name, bundle.what, "committed", Verdict.OK, PROBATION,
                 numbers=numbers, order=probation.order,
             )
         )  # fmt: skip
@@ -254,8 +254,8 @@ def _object(request: Request, bundle: Bundle, before: Bundle | None, found: Slot
 
 def _step(request: Request, bundle: Bundle, step: str, *, before: Bundle | None = None) -> Step:
     return Step(
-        "model", bundle.name, _of(bundle), step, Verdict.OK, request.who,
-        before=_version(before), order=request.order,
+        "model", bundle.name, bundle.what, step, Verdict.OK, request.who,
+        before=before.what if before else None, order=request.order,
     )  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def _tell_exam(request: Request, bundle: Bundle, examined: Examined, tell: Tell)
     for name, numbers in (("tested", examined.numbers), ("golden", {})):
         tell(
             Step(
-                "model", bundle.name, _of(bundle), name, Verdict.OK, request.who,
+                "model", bundle.name, bundle.what, name, Verdict.OK, request.who,
                 examined.passed.plan.engine, numbers, order=request.order,
             )
         )  # fmt: skip
@@ -273,19 +273,10 @@ def _refused(request: Request, name: str, before: Bundle | None, refusal: EdgeEr
     """A held name, and too little room, do not speak against the model."""
     ours = isinstance(refusal, Refused) and refusal.code not in PASSING
     try:
-        manifest = open_bundle(request.folder).manifest
-        target = Version(manifest.version, manifest.sha256)
+        target = open_bundle(request.folder).what
     except EdgeError:
         target = Version(version_of(request.folder.name), "")
     return Step(
         "model", name, target, "refused", Verdict.FAILED if ours else Verdict.WAITING,
-        request.who, refusal.message, before=_version(before), order=request.order,
+        request.who, refusal.message, before=before.what if before else None, order=request.order,
     )  # fmt: skip
-
-
-def _of(bundle: Bundle) -> Version:
-    return Version(bundle.manifest.version, bundle.manifest.sha256)
-
-
-def _version(bundle: Bundle | None) -> Version | None:
-    return None if bundle is None else _of(bundle)

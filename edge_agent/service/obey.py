@@ -126,7 +126,7 @@ class Obey:
     def shadow_ended(self, ended: Ended) -> None:
         """Tell it for the order that asked for it."""
         for rollout in self.rollouts():
-            if rollout.sha256 == ended.sha256 and rollout.state is not State.ABORTED:
+            if rollout.what == ended.what and rollout.state is not State.ABORTED:
                 self._acts[rollout.kind].shadow_ended(rollout, ended)
                 return
         for acts in self._acts.values():

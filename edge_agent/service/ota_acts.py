@@ -92,23 +92,23 @@ class Acts(ABC):
         """How what an order is about stands here."""
         there, verdicts = self.there(rollout.name), self._reach.verdicts
         found = there.slots
-        candidate = _identity(there.candidate, rollout)
-        barred = {broken.sha256 for broken in found.broken.values()}
+        candidate, barred = there.candidate, set[Version]()
         if _key(rollout) in verdicts.refused:
-            barred.add(rollout.sha256)
+            barred.add(rollout.what)
         known = found.known.get(found.candidate or "")
         if candidate and known and (known.sent_back or not found.may_begin_again):
             barred.add(candidate)
         runs = found.known.get(found.active or "")
         held = found.hold is not None and found.hold.version != rollout.version
         return Standing(
-            active=_identity(there.active, rollout),
+            active=there.active,
             came_by=None if runs is None else runs.rollout,
             on_probation=found.probation is not None,
             candidate=candidate,
             shadowing=candidate is not None and self.is_in_shadow(candidate),
-            shadowed=frozenset({rollout.sha256} if _key(rollout) in verdicts.shadows else ()),
+            shadowed=frozenset({rollout.what} if _key(rollout) in verdicts.shadows else ()),
             barred=frozenset(barred),
+            broken=frozenset(broken.sha256 for broken in found.broken.values()),
             held=self._reach.held() or held,
         )
 
@@ -116,7 +116,7 @@ class Acts(ABC):
         active = self.there(rollout.name).active
         return active is not None and older(rollout.version, active.version)
 
-    def is_in_shadow(self, sha256: str) -> bool:
+    def is_in_shadow(self, what: Version) -> bool:
         """Whether that runs beside the active one now."""
         return False
 
@@ -171,7 +171,7 @@ class Acts(ABC):
         numbers: Mapping[str, float] | None = None,
     ) -> None:
         active = self.there(rollout.name).active
-        before = None if _identity(active, rollout) == rollout.sha256 else active
+        before = None if active == rollout.what else active
         self._reach.tell(
             Step(
                 rollout.kind.value, rollout.name, Version(rollout.version, rollout.sha256), step,
@@ -244,15 +244,6 @@ def _wait(child: subprocess.Popen[str], stopped: Callable[[], bool]) -> tuple[st
             raise EdgeError(
                 f"the pinned cases took longer than {REGRESS_S:.0f} s", "unpin some of them"
             )
-
-
-def _identity(version: Version | None, rollout: Rollout) -> str | None:
-    """Its hash where it is what the order names. A version may come with the same model file and
-    only another `min_score` or other labels: that one is not in charge before it was charged."""
-    if version is None:
-        return None
-    same = version.version == rollout.version
-    return version.sha256 if same else f"{version.sha256} of {version.version}"
 
 
 def _key(rollout: Rollout) -> str:

@@ -48,10 +48,11 @@ class Models(Acts):
         self._shadows = shadows
 
     def there(self, name: str) -> There:
+        active, candidate = in_charge(name, self._state), self._candidate(name)
         return There(
             slots.read_slots(self._state, name),
-            _version(in_charge(name, self._state)),
-            _version(self._candidate(name)),
+            active.what if active else None,
+            candidate.what if candidate else None,
         )
 
     def stage(self, rollout: Rollout, file: Path) -> None:
@@ -88,7 +89,7 @@ class Models(Acts):
 
     def charge(self, rollout: Rollout) -> None:
         bundle = self._must_have(rollout)
-        self._end_shadow(rollout.sha256)
+        self._end_shadow(rollout.what)
         try:
             self._regress(rollout, ("--model", str(bundle.folder)))
         except Refused as refusal:
@@ -106,7 +107,7 @@ class Models(Acts):
         self._charge.back(rollout.name, back)
 
     def drop(self, rollout: Rollout) -> None:
-        self._end_shadow(rollout.sha256)
+        self._end_shadow(rollout.what)
         bundle = self._candidate(rollout.name)
         if bundle is not None:
             with disk_errors(self._state):
@@ -116,8 +117,8 @@ class Models(Acts):
         self._reach.verdicts.shadow_is_over()
         super().refuse(rollout, refusal)
 
-    def is_in_shadow(self, sha256: str) -> bool:
-        return self._shadows is not None and self._shadows.sha256 == sha256
+    def is_in_shadow(self, what: Version) -> bool:
+        return self._shadows is not None and self._shadows.candidate == what
 
     def leave_shadow(self) -> None:
         if self._shadows is not None:
@@ -147,8 +148,8 @@ class Models(Acts):
             self._reach.verdicts.shadow_is_over()
             raise
 
-    def _end_shadow(self, sha256: str) -> None:
-        if self.is_in_shadow(sha256):
+    def _end_shadow(self, what: Version) -> None:
+        if self.is_in_shadow(what):
             self.leave_shadow()
 
     def _candidate(self, name: str) -> Bundle | None:
@@ -165,7 +166,3 @@ class Models(Acts):
         if bundle is None or (bundle.manifest.version, bundle.manifest.sha256) != ordered:
             raise self._not_staged(rollout)
         return bundle
-
-
-def _version(bundle: Bundle | None) -> Version | None:
-    return None if bundle is None else Version(bundle.manifest.version, bundle.manifest.sha256)

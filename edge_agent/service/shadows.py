@@ -18,6 +18,7 @@ from edge_agent.host.process import pss_mb
 from edge_agent.pipeline.bystander import Bystander
 from edge_agent.policy.documents import rfc3339
 from edge_agent.policy.guardrails import worst
+from edge_agent.policy.ota import Version
 from edge_agent.policy.rollout import Shadowing
 from edge_agent.policy.shadow import Tally, Verdict
 from edge_agent.service.assemble import Assembled, parts_of
@@ -41,7 +42,7 @@ _BOXED = frozenset({"ssd", "yolo", "fomo", "pose", "segmentation"})
 class Ended:
     """What became of a candidate's shadows. `document` is `shadow/1`."""
 
-    sha256: str
+    what: Version
     verdict: Verdict
     document: dict[str, Any]
 
@@ -71,9 +72,9 @@ class Shadows:
         self._memory_mb = 0.0
 
     @property
-    def sha256(self) -> str | None:
+    def candidate(self) -> Version | None:
         """The candidate that is in the shadow now."""
-        return None if self._bundle is None else self._bundle.manifest.sha256
+        return None if self._bundle is None else self._bundle.what
 
     @property
     def compared(self) -> Compared | None:
@@ -116,7 +117,7 @@ class Shadows:
         if self._said.keys() != self._beside.keys():
             return None
         ended = Ended(
-            bundle.manifest.sha256, together([verdict for verdict, _ in self._said.values()]),
+            bundle.what, together([verdict for verdict, _ in self._said.values()]),
             self._document(bundle),
         )  # fmt: skip
         self.end()

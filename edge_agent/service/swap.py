@@ -23,7 +23,7 @@ from edge_agent.engines.measure import kept
 from edge_agent.errors import EdgeError, Refused
 from edge_agent.frozen import frozen
 from edge_agent.host.process import pss_mb
-from edge_agent.policy.ota import Step, Verdict, Version
+from edge_agent.policy.ota import Step, Verdict
 from edge_agent.policy.probation import Judgement, Outlook, judge, restored, together
 from edge_agent.policy.slots import Order, Probation, Served, Terms
 from edge_agent.policy.vigil import Beat
@@ -217,15 +217,10 @@ class Swap:
             "correct the rule, or take another version",
         )
         before = in_charge(bundle.name, self._state)
-        manifest = bundle.manifest
         self._reach.story.tell(
             Step(
-                "model", bundle.name, Version(manifest.version, manifest.sha256), "refused",
-                Verdict.FAILED, wish.who, refusal.message,
-                before=None
-                if before is None
-                else Version(before.manifest.version, before.manifest.sha256),
-                order=wish.order,
+                "model", bundle.name, bundle.what, "refused", Verdict.FAILED, wish.who,
+                refusal.message, before=before.what if before else None, order=wish.order,
             )
         )  # fmt: skip
         raise refusal

@@ -7,10 +7,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.policy.ota import Version
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.policy.update import Do, Moment, Standing, next_act, order
 
-NEW, OLD = "b" * 64, "a" * 64
+NEW, OLD = Version("1.1", "b" * 64), Version("1.0", "a" * 64)
 WHO = ("dock-07", {"ring": "canary"})
 SHADOW = Stage("shadow", Mode.SHADOW, tags={"ring": "canary"})
 CANARY = Stage("canary", Mode.CHARGE, tags={"ring": "canary"})
@@ -21,7 +22,7 @@ ROLLOUT = Rollout(
     state=State.RUNNING,
     kind=Kind.MODEL,
     target="models/people/1.1.tar",
-    sha256=NEW,
+    sha256=NEW.sha256,
     name="people",
     version="1.1",
     stages=(SHADOW, CANARY, ALL),
@@ -85,7 +86,7 @@ def test_the_highest_serial_that_is_for_this_device_counts() -> None:
     assert order([later], WHO, OURS) is None
 
 
-identities = st.sampled_from([NEW, OLD, "c" * 64, None])
+identities = st.sampled_from([NEW, OLD, Version("1.2", NEW.sha256), None])
 standings = st.builds(
     Standing,
     active=identities,

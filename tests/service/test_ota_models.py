@@ -13,7 +13,9 @@ from edge_agent.bundles import slots
 from edge_agent.bundles.bundle import Bundle
 from edge_agent.errors import Refused
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
+from edge_agent.policy.slots import Order, Probation
 from edge_agent.policy.update import Do, Moment, next_act
+from edge_agent.policy.update import order as counts
 from edge_agent.service.charge import PASSING
 from edge_agent.service.ota_acts import Reach
 from edge_agent.service.ota_models import Models
@@ -93,3 +95,31 @@ def test_what_is_only_held_back_just_now_is_asked_for_again(tmp_path: Path, code
         acts.charge(rollout)
     assert acts.reason(rollout) is None
     assert asked(acts, rollout) is Do.CHARGE
+
+
+@pytest.mark.parametrize("first", ["older", "aborted"])
+def test_an_abort_takes_back_what_was_committed_whatever_was_ordered_before(
+    tmp_path: Path, first: str
+) -> None:
+    """Version 1 came by a rollout that is done, version 2 by one that is aborted now. In whichever
+    order both are listed, the abort counts."""
+    yard.installed(tmp_path, "1", "2")
+    acts = models(tmp_path, object())
+    done = replace(order(tmp_path, "1"), id="to-1", serial=1, state=State.DONE)
+    aborted = replace(
+        order(tmp_path, "2"),
+        id="to-2",
+        serial=2,
+        state=State.ABORTED,
+        sha256=yard.sha256_of(tmp_path, "2"),
+    )
+    probation = Probation("1-x", 1.0, order=Order("to-2", 2))
+    slots.change(
+        tmp_path,
+        yard.NAME,
+        lambda found: found.with_active("2-x", 1.0, probation).with_committed(),
+    )
+    both = [done, aborted] if first == "older" else [aborted, done]
+    counting = counts(both, ("dock-07", {}), acts.standing(both[0]))
+    assert counting is aborted
+    assert asked(acts, counting) is Do.REVERT

@@ -60,7 +60,7 @@ class Place:
 
     def begin(self) -> None:
         assert self.shadows.begin(self.bundle, Shadowing(every=1, frames=FRAMES), {}) == 1
-        assert self.shadows.sha256 == self.bundle.manifest.sha256
+        assert self.shadows.candidate == self.bundle.what
 
     def show(self) -> None:
         if self.runner.shadow is not None:
@@ -105,7 +105,7 @@ def test_enough_frames_make_a_verdict_and_nothing_is_left(place: Place) -> None:
     place.begin()
     ended = place.verdict()
     assert ended.document["pipelines"]["people"]["frames"] == FRAMES
-    assert place.shadows.sha256 is None
+    assert place.shadows.candidate is None
     assert place.runner.shadow is None
     assert not [each for each in threading.enumerate() if each.name.startswith("shadow")]
 
@@ -135,11 +135,11 @@ def test_another_model_in_charge_ends_a_shadow_without_a_verdict(place: Place) -
     place.begin()
     place.runner.assembled = replace(place.runner.assembled)
     assert place.shadows.look() is None
-    assert place.shadows.sha256 is None
+    assert place.shadows.candidate is None
 
 
 def test_a_pipeline_that_was_built_anew_does_too(place: Place) -> None:
     place.begin()
     place.watch.runners = {}
     assert place.shadows.look() is None
-    assert place.shadows.sha256 is None
+    assert place.shadows.candidate is None

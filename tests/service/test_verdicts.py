@@ -11,7 +11,7 @@ import yard
 
 from edge_agent.bundles import slots
 from edge_agent.errors import NoRoom, Refused
-from edge_agent.policy.ota import Step
+from edge_agent.policy.ota import Step, Version
 from edge_agent.policy.rollout import Kind, Mode, Rollout, Stage, State
 from edge_agent.service.ota_acts import Reach
 from edge_agent.service.ota_install import Still
@@ -25,16 +25,16 @@ STAGE = Stage("shadow", Mode.SHADOW, percent=100)
 class Beside:
     """Stands for the shadows of a running agent."""
 
-    sha256: str | None = None
-    begun: list[str] = field(default_factory=list)
+    candidate: Version | None = None
+    begun: list[Version] = field(default_factory=list)
 
     def begin(self, bundle: Any, *_: Any) -> int:
-        self.sha256 = bundle.manifest.sha256
-        self.begun.append(self.sha256)
+        self.candidate = Version(bundle.manifest.version, bundle.manifest.sha256)
+        self.begun.append(self.candidate)
         return 1
 
     def end(self) -> None:
-        self.sha256 = None
+        self.candidate = None
 
 
 class Device:
@@ -74,13 +74,13 @@ def device(tmp_path: Path) -> Device:
 def test_whose_shadow_ended_the_agent_twice_is_refused_and_not_begun_again(device: Device) -> None:
     for _ in range(2):
         device.start().shadow(device.rollout)  # and the process dies
-        assert device.beside.begun == [device.rollout.sha256]
+        assert device.beside.begun == [device.rollout.what]
     models = device.start()
     with pytest.raises(Refused, match="ended 2 times while it was in the shadow"):
         models.shadow(device.rollout)
     assert device.beside.begun == []
     assert (device.told[-1].step, device.told[-1].verdict.value) == ("refused", "failed")
-    assert device.rollout.sha256 in device.start().standing(device.rollout).barred
+    assert device.rollout.what in device.start().standing(device.rollout).barred
 
 
 def test_an_agent_that_is_stopped_as_asked_speaks_against_nobody(device: Device) -> None:
