@@ -217,6 +217,7 @@ class Updater:
         try:
             done = self._obey.one(about)
         except Refused as refusal:
+            self._idle[about] = time.monotonic() + IDLE_S
             self._say(about, f"refused here: {refusal.message}", comes=False)
         except EdgeError as fault:  # not the order's fault
             self._resting[about] = time.monotonic() + (
