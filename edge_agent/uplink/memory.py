@@ -47,9 +47,10 @@ class MemoryOutbox:
         return message
 
     def pending(self, limit: int, after: int, urgent: bool | None = None) -> Sequence[Message]:
-        rows = ((seq, row) for seq, row in list(self.rows.items()) if seq > after)
-        wanted = (row for _, row in rows if urgent in (None, row.topic in URGENT))
-        return list(islice(wanted, limit))
+        first = next(iter(self.rows), self._last_seq)
+        seqs = range(max(first, after + 1), self._last_seq + 1)
+        rows = (row for seq in seqs if (row := self.rows.get(seq)) is not None)
+        return list(islice((row for row in rows if urgent in (None, row.topic in URGENT)), limit))
 
     def acknowledge(self, seqs: Sequence[int]) -> None:
         self.commits += 1
