@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def running(config: str, state: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    config: str, state: Path, program: Sequence[str] = ("-m", "edge_agent")
+) -> Iterator[subprocess.Popen[bytes]]:
     """`edge-agent run` on that configuration, stopped as systemd would."""
     state.mkdir(parents=True, exist_ok=True)
     path = state / "config.yaml"
     path.write_text(config)
-    command = [sys.executable, "-m", "edge_agent", "run", "-c", str(path), "--state", str(state)]
+    command = [sys.executable, *program, "run", "-c", str(path), "--state", str(state)]
     with (state / "log").open("wb") as log:
-        child = subprocess.Popen(command, stderr=log)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
     try:
         yield child
         if child.poll() is not None:

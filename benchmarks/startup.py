@@ -2,10 +2,11 @@
 
 Claims: <= 1.3 times a bare script that does the same (configuration, database, broker, camera,
 model, one invoke) and PSS <= 150 MB with one pipeline and the broker connected. Rounds take turns,
-the least of each counts, as time and as CPU time (which other processes disturb less). Both run
-from compiled bytecode, as an installed agent does, and the configuration was found right at a start
-before: the first one after a change loads pydantic, too. A mosquitto on a free port is the broker
-where there is one.
+the least of each counts, as time and as CPU time (which other processes disturb less). Both say
+themselves what they have spent once the first inference is there. Both run from compiled bytecode,
+as an installed agent does, with the model in a bundle, and the configuration was found right at a
+start before: the first one after a change loads pydantic, too. A mosquitto on a free port is the
+broker where there is one.
 
     python benchmarks/startup.py VIDEO CLASSIFIER [ROUNDS]
 """
@@ -24,8 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from figures import tell
-from replay import cost
-from running import cpu_s, inferred, pss_mb, running, status, wait_for
+from running import pss_mb, running, status, wait_for
 
 PACKAGE = Path(__file__).parents[1] / "edge_agent"
 RULE = "{name: seen, score_above: 0.9}"
@@ -51,6 +51,20 @@ small = cv2.resize(image, (int(width), int(height)), interpolation=cv2.INTER_ARE
 interpreter.set_tensor(tensor["index"], (small.astype(int) - 128).astype("int8")[None]
                        if tensor["dtype"] is numpy.int8 else small[None])
 interpreter.invoke()
+import time; print(time.process_time(), flush=True)
+"""
+#: The agent as it is, but for that line at its first inference.
+OURS = """\
+import time
+from edge_agent.policy.probation import Gauge
+infer = Gauge.infer
+def first(*inferred):
+    print(time.process_time(), flush=True)
+    Gauge.infer = infer
+    infer(*inferred)
+Gauge.infer = first
+from edge_agent.__main__ import main
+main()
 """
 
 
@@ -83,6 +97,7 @@ def main(video: str, model: str, rounds: int = 5) -> None:
             f"pipelines: {{p: {{source: cam, model: {model}, rules: [{RULE}]}}}}\n{mqtt}"
         )
         compileall.compile_dir(str(PACKAGE), quiet=1)
+        text = text.replace(model, bundled(model, state))
         ours(text, state, port)  # a child process loads the model first; the file is judged
         (state / "bare.yaml").write_text(text)
         bare_command = [
@@ -96,7 +111,7 @@ def main(video: str, model: str, rounds: int = 5) -> None:
         ]
         bare, mine, memory = [], [], []
         for _ in range(rounds):
-            bare.append(cost(bare_command))
+            bare.append(first(subprocess.Popen(bare_command, stdout=subprocess.PIPE)))
             took, pss = ours(text, state, port)
             mine.append(took), memory.append(pss)
     for place, name in enumerate(("time", "CPU time")):
@@ -107,12 +122,26 @@ def main(video: str, model: str, rounds: int = 5) -> None:
     tell(f"PSS of run, one pipeline, {connected}", max(memory), 150, "MB")
 
 
-def ours(text: str, state: Path, port: int) -> tuple[tuple[float, float], float]:
-    """Seconds and CPU seconds to the first inference, and the memory a few seconds later."""
+def bundled(model: str, state: Path) -> str:
+    """Install it; the name that it has then."""
+    command = [sys.executable, "-m", "edge_agent", "models", "import", model, "--state", str(state)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    (folder,) = (state / "models").glob("[!.]*/")
+    return folder.name
+
+
+def first(child: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """Seconds and CPU seconds until it says that its first inference is there."""
     began = time.perf_counter()
-    with running(text, state) as child:
-        wait_for(lambda: any(inferred(state).values()), "the first inference")
-        took = time.perf_counter() - began, cpu_s(child.pid)
+    assert child.stdout is not None
+    cpu_s = float(child.stdout.readline())
+    return time.perf_counter() - began, cpu_s
+
+
+def ours(text: str, state: Path, port: int) -> tuple[tuple[float, float], float]:
+    """What the first inference took, and the memory a few seconds later."""
+    with running(text, state, ("-c", OURS)) as child:
+        took = first(child)
         if port:
             wait_for(lambda: (status(state).get("broker") or {}).get("connected"), "the broker")
         time.sleep(3)

@@ -126,6 +126,7 @@ class Device:
             resent=lambda: publisher.resend(),
             check=dict,
             rollback=lambda args: {},
+            rollback_policy=lambda args: {},
         )
         inbox = Inbox(who.base, handlers(Allowed(commands), reach))
         publisher = Publisher(broker, who, self.store.outbox, FakeClock(NOW), inbox)
