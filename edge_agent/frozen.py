@@ -74,7 +74,8 @@ class _Constructor:
 
     def __get__(self, one: object, kind: type | None = None) -> Callable[..., None]:
         self._calls += 1
-        if one is not None and self._calls <= FEW:
+        # Python 3.13 looks for a signature with the class itself in the place of an instance.
+        if isinstance(one, self._made) and self._calls <= FEW:
             return MethodType(self._spell, one)
         init = self._compile()
         return init if one is None else MethodType(init, one)
