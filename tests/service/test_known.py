@@ -100,10 +100,15 @@ def test_nor_does_it_of_cameras_signals_and_secrets_but_for_a_change(tmp_path: P
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"{}", b" " * 8_000_001])
-def test_what_cannot_be_used_is_passed_over(tmp_path: Path, content: bytes | None) -> None:
+def test_what_cannot_be_used_is_passed_over(
+    tmp_path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "KNOWN", Known())
     if content is not None:
         (tmp_path / FILE).write_bytes(content)
     recall(tmp_path)
+    assert known.KNOWN.part(Device, {"id": "a"}, tmp_path).id == "a"
+    assert known.KNOWN.news() is not None  # it was judged
 
 
 def test_what_somebody_else_wrote_is_not_believed(
